@@ -1,0 +1,31 @@
+"""The settings of L2D: one weight a loss, zero switches it off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class L2DConfig:
+    """L = hard + class-aware + instance-aware + logits + features, each with its weight.
+
+    The defaults are the paper's example configuration (lambda_ft 0, lambda_le 1, lambda_logits 10); the weights
+    of the two embedding losses are 100 and 1000 times lambda_le. The logit losses are batch means in the paper,
+    so over images they carry one more division by the batch than the hard loss does; as published.
+    """
+
+    weight_hard: float = field(default=1.0, metadata={"help": "binary cross-entropy on the labels"})
+    weight_class_aware: float = field(default=100.0, metadata={"help": "CD: embeddings of one label across images"})
+    weight_instance_aware: float = field(
+        default=1000.0, metadata={"help": "ID: embeddings of one image across its labels"}
+    )
+    weight_mld: float = field(default=10.0, metadata={"help": "MLD: binary KL of every label's probability"})
+    weight_partial_softmax: float = field(default=0.0, metadata={"help": "PSM: softmax of a positive among negatives"})
+    weight_pkt: float = field(default=0.0, metadata={"help": "PKT on pooled features"})
+    weight_rkd: float = field(default=0.0, metadata={"help": "RKD on pooled features (10 distance + 10 angle)"})
+    weight_review: float = field(default=0.0, metadata={"help": "ReviewKD on the stage maps"})
+
+    def __post_init__(self) -> None:
+        negative = [name for name, value in vars(self).items() if value < 0]
+        if negative:
+            raise ValueError(f"L2D's weights cannot be negative: {', '.join(negative)}.")

@@ -1,0 +1,160 @@
+"""L2D's objectives (METHODS: logit, label-wise embedding and feature distillation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from mlic_hf import losses
+from mlic_hf.losses.gather import gather_rows
+from mlic_hf.methods.base import MethodBatch, Objective, Weighted, known_images
+from mlic_hf.methods.l2d.config import L2DConfig
+from mlic_hf.methods.supervised import BinaryCrossEntropy
+
+
+class ClassAware(Objective):
+    """CD: for each label, the geometry of its positive images' embeddings. Couples images."""
+
+    name = "class_aware"
+    needs = frozenset({"label_embeddings"})
+    couples_images = True
+    needs_teacher = True
+
+    def forward(self, batch: MethodBatch) -> Tensor:
+        return losses.class_aware_distillation(
+            gather_rows(batch.student.label_embeddings),
+            gather_rows(batch.teacher.label_embeddings),
+            gather_rows(batch.labels),
+        )
+
+
+class InstanceAware(Objective):
+    """ID: for each image, the geometry of its positive labels' embeddings."""
+
+    name = "instance_aware"
+    needs = frozenset({"label_embeddings"})
+    needs_teacher = True
+
+    def forward(self, batch: MethodBatch) -> Tensor:
+        return losses.instance_aware_distillation(
+            batch.student.label_embeddings, batch.teacher.label_embeddings, batch.labels
+        )
+
+
+class LogitDistillation(Objective):
+    """MLD: binary KL between the two models' probabilities of every known cell; the paper's batch mean."""
+
+    name = "mld"
+    needs_teacher = True
+
+    def count(self, labels: Tensor) -> Tensor | None:
+        return known_images(labels)
+
+    def forward(self, batch: MethodBatch) -> Tensor:
+        return losses.multi_label_logit_distillation(
+            batch.student.logits, batch.teacher.logits, batch.labels, reduction="sum"
+        )
+
+
+class PartialSoftmax(Objective):
+    """PSM: KL of the softmax over one positive and all negatives; the paper's batch mean."""
+
+    name = "partial_softmax"
+    needs_teacher = True
+
+    def count(self, labels: Tensor) -> Tensor | None:
+        return known_images(labels)
+
+    def forward(self, batch: MethodBatch) -> Tensor:
+        return losses.partial_softmax_distillation(
+            batch.student.logits, batch.teacher.logits, batch.labels, reduction="sum"
+        )
+
+
+class PooledFeatures(Objective):
+    """A loss on the pooled features of the whole batch, whose paper's value is a mean. Couples images.
+
+    Its sum is the value times the images, so that micro-batches of unequal size weigh as they should.
+    """
+
+    needs = frozenset({"feature_map"})
+    couples_images = True
+    needs_teacher = True
+
+    def __init__(self, name: str, loss: Any) -> None:
+        super().__init__()
+        self.name = name
+        self.loss = loss
+
+    def count(self, labels: Tensor) -> Tensor | None:
+        return known_images(labels)
+
+    def forward(self, batch: MethodBatch) -> Tensor:
+        student = gather_rows(batch.student.feature_map.mean(dim=(2, 3)))
+        teacher = gather_rows(batch.teacher.feature_map.mean(dim=(2, 3)))
+        labels = gather_rows(batch.labels)
+        known = (labels >= 0).any(dim=1)
+        return self.loss(student, teacher, mask=known) * known.sum()
+
+
+class Review(Objective):
+    """ReviewKD: the student's stages, fused from coarse to fine, against the teacher's.
+
+    The fusion's 3x3 convolutions take the student's width to the teacher's; they train with the student.
+    """
+
+    name = "review"
+    needs = frozenset({"stage_maps"})
+    needs_teacher = True
+
+    def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.fusion = losses.ReviewFusion(list(student_channels), list(teacher_channels))
+
+    def count(self, labels: Tensor) -> Tensor | None:
+        return known_images(labels)
+
+    def forward(self, batch: MethodBatch) -> Tensor:
+        student, teacher = with_pooled(batch.student.stage_maps), with_pooled(batch.teacher.stage_maps)
+        fused = self.fusion(student, [tuple(stage.shape[-2:]) for stage in teacher])
+        known = (batch.labels >= 0).any(dim=1)
+        return losses.review_distillation(fused, teacher, mask=known, reduction="sum")
+
+
+def with_pooled(stage_maps: Sequence[Tensor]) -> list[Tensor]:
+    """The stage maps and, as a last 1x1 map, the mean of the coarsest."""
+    return [*stage_maps, stage_maps[-1].mean(dim=(2, 3), keepdim=True)]
+
+
+def l2d_objectives(config: L2DConfig, student: nn.Module, teacher: Any) -> Sequence[Weighted]:
+    """Those of L2D's objectives whose weight is not zero.
+
+    Raises:
+        ValueError: if the label-embedding losses are on but a model has no embedding of each label.
+    """
+    if config.weight_class_aware or config.weight_instance_aware:
+        for model, what in ((student, "student"), (teacher.model, "teacher")):
+            if not model.has_label_embeddings:
+                raise ValueError(
+                    f"L2D's class-aware and instance-aware losses need one embedding a label, but the {what} "
+                    f"({type(model).__name__}) has none. Use an ML-Decoder with one group a label, or set "
+                    "weight_class_aware and weight_instance_aware to 0."
+                )
+    offered: list[tuple[float, Any]] = [
+        (config.weight_hard, BinaryCrossEntropy),
+        (config.weight_class_aware, ClassAware),
+        (config.weight_instance_aware, InstanceAware),
+        (config.weight_mld, LogitDistillation),
+        (config.weight_partial_softmax, PartialSoftmax),
+        (config.weight_pkt, lambda: PooledFeatures("pkt", losses.probabilistic_knowledge_transfer)),
+        (config.weight_rkd, lambda: PooledFeatures("rkd", losses.relational_distillation)),
+        (config.weight_review, lambda: Review(*(review_channels(m) for m in (student, teacher.model)))),
+    ]
+    return [Weighted(build(), weight) for weight, build in offered if weight]
+
+
+def review_channels(model: nn.Module) -> list[int]:
+    """The widths of a model's stage maps and of its pooled vector."""
+    return [*model.backbone.stage_channels, model.backbone.stage_channels[-1]]

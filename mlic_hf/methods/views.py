@@ -1,0 +1,51 @@
+"""How pixels are sized and normalised, and how one model's view of a batch becomes another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class PixelSpec:
+    """A square image size in pixels and the mean and standard deviation of each channel, for pixels in [0, 1]."""
+
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of_processor(cls, processor: Any) -> PixelSpec:
+        """The view that an image processor of this library gives."""
+        size = processor.size["height"]
+        return cls(size, tuple(processor.image_mean), tuple(processor.image_std))
+
+    @classmethod
+    def of_model(cls, model: nn.Module) -> PixelSpec:
+        """The view a model was built for: its config's size and its backbone's normalisation."""
+        return cls(model.config.image_size, tuple(model.backbone.mean), tuple(model.backbone.std))
+
+
+def convert_pixels(pixels: Tensor, source: PixelSpec, target: PixelSpec) -> Tensor:
+    """Show a batch that was prepared for `source` as `target` wants it.
+
+    Args:
+        pixels: (B, 3, H, W), normalised as `source` says.
+        source: the view the pixels have.
+        target: the view wanted; another size is reached by antialiased bilinear interpolation.
+
+    Returns:
+        (B, 3, H', W'); the same tensor when nothing differs.
+    """
+    if (source.mean, source.std) != (target.mean, target.std):
+        scale = torch.tensor(source.std) / torch.tensor(target.std)
+        shift = (torch.tensor(source.mean) - torch.tensor(target.mean)) / torch.tensor(target.std)
+        pixels = pixels * scale.to(pixels).view(1, -1, 1, 1) + shift.to(pixels).view(1, -1, 1, 1)
+    if source.image_size != target.image_size:
+        size = (target.image_size, target.image_size)
+        pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return pixels
