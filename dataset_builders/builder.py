@@ -1,0 +1,158 @@
+"""The one `datasets` builder behind all data sets: records in, Arrow rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from dataset_builders.held_out import with_validation
+from dataset_builders.image_check import check_images, raise_for
+from dataset_builders.label_choice import choose_labels
+from dataset_builders.record import Annotations, Record, features
+
+SHARD = 256  # records in a shard of the generator: enough shards for any num_proc and for streaming workers
+
+
+@dataclass
+class RecordConfig(datasets.BuilderConfig):
+    """Options common to all data sets.
+
+    Attributes:
+        labels: vocabulary in id order; None takes the data set's own.
+        other_labels: "raise" or "drop" annotated labels that `labels` does not name.
+        min_images_per_label: drop labels on fewer training images.
+        unlabeled: "keep" or "drop" images without any annotated label; None is the data set's habit.
+        validation_fraction: share of training to hold out where the data set has no validation split.
+        split_seed: seed of that draw.
+        on_bad_image: "raise" names all bad files of a split, "skip" leaves them out and counts them.
+        check_images: "stat" looks for missing and empty files, "decode" reads every pixel.
+        with_boxes: add the `boxes` column.
+    """
+
+    labels: tuple[str, ...] | None = None
+    other_labels: str = "raise"
+    min_images_per_label: int = 0
+    unlabeled: str | None = None
+    validation_fraction: float | None = None
+    split_seed: int = 0
+    on_bad_image: str = "raise"
+    check_images: str = "stat"
+    with_boxes: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no builder knows."""
+        super().__post_init__()
+        for key, allowed in (
+            ("other_labels", ("raise", "drop")),
+            ("unlabeled", (None, "keep", "drop")),
+            ("on_bad_image", ("raise", "skip")),
+            ("check_images", ("stat", "decode")),
+        ):
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key} is {getattr(self, key)!r}; expected one of {allowed}.")
+
+
+class RecordBuilder(datasets.GeneratorBasedBuilder):
+    """Turns `read()`'s annotations into splits; a data set only says how to read its files."""
+
+    VERSION = datasets.Version("1.0.0")
+    BUILDER_CONFIG_CLASS = RecordConfig
+    drops_unlabeled = False
+
+    @classmethod
+    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+        """Annotation files whose change must rebuild the cache."""
+        return ()
+
+    def read(self) -> Annotations:
+        """All records, as annotated."""
+        raise NotImplementedError
+
+    def annotations(self) -> Annotations:
+        """`read()` after the common options: unlabelled images, vocabulary, validation part, image check."""
+        config = self.config
+        annotations = self.read()
+        if config.unlabeled == "drop" or (config.unlabeled is None and self.drops_unlabeled):
+            annotations = _without_unlabeled(annotations)
+        annotations = choose_labels(
+            annotations, config.labels, config.other_labels, config.min_images_per_label
+        )
+        annotations = with_validation(annotations, config.validation_fraction, config.split_seed)
+        for split, records in annotations.splits.items():
+            if not records:
+                raise ValueError(f"Split {split!r} of {config.data_dir or self.name} has no image.")
+        return _without_bad(annotations, config.check_images, config.on_bad_image)
+
+    def _info(self) -> datasets.DatasetInfo:
+        # features come with the labels, in _split_generators: reading them here would parse large files on every
+        # load of an already cached data set
+        return datasets.DatasetInfo()
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        annotations = self.annotations()
+        self.info.features = features(annotations.names, self.config.with_boxes)
+        self.info.description = "\n".join(annotations.notes)
+        return [
+            datasets.SplitGenerator(
+                name=split,
+                gen_kwargs={"shards": [tuple(rows[i : i + SHARD]) for i in range(0, len(rows), SHARD)]},
+            )
+            for split, rows in annotations.splits.items()
+        ]
+
+    def _generate_examples(self, shards: list[tuple[Record, ...]]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for shard in shards:
+            for record in shard:
+                yield record.image_id, self.row(record)
+
+    def row(self, record: Record) -> dict[str, Any]:
+        """The Arrow row of a record: the absolute path of its image and its label names."""
+        row: dict[str, Any] = {
+            "image": record.path,
+            "image_id": record.image_id,
+            "labels": list(record.labels),
+            "ignored": list(record.ignored),
+        }
+        if self.config.with_boxes:
+            row["boxes"] = [{"label": name, "bbox": list(box)} for name, box in record.boxes]
+        return row
+
+
+def _without_unlabeled(annotations: Annotations) -> Annotations:
+    splits = {
+        split: [record for record in rows if record.labels or record.ignored]
+        for split, rows in annotations.splits.items()
+    }
+    notes = [
+        f"{split}: {len(rows) - len(splits[split])} images without labels were dropped (unlabeled='drop')."
+        for split, rows in annotations.splits.items()
+        if len(rows) != len(splits[split])
+    ]
+    return Annotations(annotations.names, splits, annotations.notes + notes)
+
+
+def _without_bad(annotations: Annotations, level: Any, on_bad_image: str) -> Annotations:
+    splits, notes = {}, list(annotations.notes)
+    for split, rows in annotations.splits.items():
+        findings = check_images(rows, level)
+        if on_bad_image == "raise":
+            raise_for(findings, split)
+        bad = {finding.image_id for finding in findings if finding.bad}
+        if bad:
+            listed = "; ".join(finding.sentence for finding in findings if finding.bad)
+            notes.append(f"{split}: {len(bad)} bad images were skipped: {listed}")
+        if len(bad) == len(rows):
+            raise FileNotFoundError(
+                f"Not one of the {len(rows)} images of split {split!r} can be read: {listed}"
+            )
+        splits[split] = [record for record in rows if record.image_id not in bad]
+        noted = [finding for finding in findings if not finding.bad]
+        if noted:
+            notes.append(
+                f"{split}: {len(noted)} images read with a word: " + "; ".join(f.sentence for f in noted)
+            )
+    return Annotations(annotations.names, splits, notes)

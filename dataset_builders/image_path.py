@@ -1,0 +1,53 @@
+"""Where an annotation's file name lies, and a refusal of names that lead out of the image folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import lru_cache
+from pathlib import Path
+
+
+@lru_cache(maxsize=65536)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def image_path(folder: Path, name: str, source: str) -> str:
+    """Absolute path of the image that an annotation names.
+
+    The image folder itself may be a link (data often lies on another disk); a name inside an annotation may not
+    leave it.
+
+    Args:
+        folder: the folder that the names are relative to.
+        name: file name as annotated; "/" or "\\" between folders.
+        source: annotation file and line, for the error sentence.
+
+    Returns:
+        The path as a string; the file may be missing, which `image_check` reports for all files together.
+
+    Raises:
+        ValueError: the name is empty, absolute, climbs with "..", or is a link to a file outside the folder.
+    """
+    parts = name.replace("\\", "/").split("/")
+    if not name or "\0" in name:
+        raise ValueError(f"{source}: an image file name is empty; expected a name relative to {folder}.")
+    if os.path.isabs(name) or parts[0] == "" or parts[0].endswith(":"):
+        raise ValueError(f"{source}: {name!r} is an absolute path; image names must be relative to {folder}.")
+    if ".." in parts:
+        raise ValueError(f"{source}: {name!r} points outside {folder}; image names may not contain '..'.")
+    path = os.path.join(os.path.abspath(folder), *parts)
+    root = _real_folder(os.path.abspath(folder))
+    parent = _real_folder(os.path.dirname(path))
+    real = parent
+    try:
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            real = os.path.realpath(path)
+    except OSError:
+        pass
+    if os.path.commonpath([root, real]) != root:
+        raise ValueError(
+            f"{source}: {name!r} is a link that leads outside {folder}; copy the file into the folder instead."
+        )
+    return path

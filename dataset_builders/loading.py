@@ -1,0 +1,194 @@
+"""Load any data set by name or by folder, with one schema and a cache that notices changes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+BUILDERS = {
+    "digit_scenes": "DigitScenes",
+    "coco": "Coco",
+    "voc": "Voc",
+    "nus_wide": "NusWide",
+    "visual_genome": "VisualGenome",
+    "folder": "ImageFolder",
+}
+
+
+def load_splits(
+    name_or_folder: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    split: str | None = None,
+    streaming: bool = False,
+    num_proc: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    **config: Any,
+) -> Any:
+    """Load a data set.
+
+    Args:
+        name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome", or a folder: of images with
+            metadata.jsonl, or of parquet shards that prepare_dataset.py wrote.
+        data_dir: where the named data set lies (not for digit_scenes).
+        split: one split or slice, such as "train[:10%]"; None gives all.
+        streaming: iterable data sets that read no further than asked.
+        num_proc: processes that build the cache.
+        cache_dir: where the Arrow cache goes; None is the datasets library's own.
+        config: options of the builder. Common: labels, other_labels, min_images_per_label, unlabeled,
+            validation_fraction, split_seed, on_bad_image, check_images, with_boxes (see `builder.RecordConfig`).
+
+    Returns:
+        A DatasetDict (IterableDatasetDict when streaming; one Dataset when `split` is given) with the columns image,
+        image_id, labels, ignored[, boxes].
+
+    Raises:
+        ValueError: an unknown data set or option, or bad annotations; names file and line.
+        FileNotFoundError: missing folders or images, all of a split together.
+        ImportError: the extra `data` is not installed.
+    """
+    try:
+        import datasets  # noqa: F401
+    except ImportError as error:
+        raise ImportError("Data sets need the datasets library: pip install 'mlic_hf[data]'.") from error
+    name, folder = _resolve(name_or_folder, data_dir)
+    if name == "parquet":
+        return _load_parquet(folder, split, streaming, num_proc, cache_dir, config)
+    builder = make_builder(name, folder, cache_dir, **config)
+    if streaming:
+        loaded = builder.as_streaming_dataset(split=split)
+    else:
+        builder.download_and_prepare(num_proc=num_proc)
+        loaded = builder.as_dataset(split=split)
+    for note in filter(None, (builder.info.description or "").split("\n")):
+        logger.warning("%s: %s", name_or_folder, note)
+    return loaded
+
+
+def make_builder(
+    name: str,
+    data_dir: str | os.PathLike[str] | None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    **config: Any,
+) -> Any:
+    """The `datasets` builder of a data set, keyed by its options, its code and the state of its annotation files.
+
+    Raises:
+        ValueError: an unknown name or option.
+        FileNotFoundError: data_dir is missing.
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"Unknown data set {name!r}; expected one of {', '.join(BUILDERS)} or a folder.")
+    builder_class = getattr(importlib.import_module(f"dataset_builders.{name}"), BUILDERS[name])
+    known = {field.name for field in fields(builder_class.BUILDER_CONFIG_CLASS)}
+    known -= {"name", "version", "data_dir", "data_files", "description"}
+    if unknown := sorted(set(config) - known):
+        raise ValueError(
+            f"Unknown option {unknown[0]!r} of {name}; expected one of {', '.join(sorted(known))}."
+        )
+    folder: Path | None = None
+    if name == "digit_scenes":
+        if data_dir is not None:
+            raise ValueError("digit_scenes is drawn on this machine and takes no data_dir; leave it out.")
+    elif data_dir is None:
+        raise ValueError(
+            f"{name} needs data_dir, the folder its owners publish; layouts are in docs/datasets.md."
+        )
+    else:
+        folder = Path(os.path.abspath(os.path.expanduser(data_dir)))
+        if not folder.is_dir():
+            raise FileNotFoundError(f"data_dir {folder} is not a folder.")
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    key = source_hash(builder_class.sources(folder, options) if folder else ())
+    return builder_class(
+        cache_dir=None if cache_dir is None else str(cache_dir),
+        dataset_name=name,
+        hash=key,
+        data_dir=None if folder is None else str(folder),
+        **options,
+    )
+
+
+def source_hash(annotation_files: Iterable[Path]) -> str:
+    """16 hex digits of the builders' code and the size and time of every annotation file.
+
+    `datasets` keys its cache by options and folder name alone; edited annotations or code would go unnoticed.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    for path in sorted(annotation_files):
+        state = path.stat() if path.exists() else None
+        digest.update(f"{str(path)!a} {state and (state.st_size, state.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _resolve(
+    name_or_folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
+) -> tuple[str, str | os.PathLike[str] | None]:
+    """The builder's name and the folder it reads."""
+    text = os.fspath(name_or_folder)
+    if text in BUILDERS:
+        return text, data_dir
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise ValueError(
+            f"{text!r} is neither a folder nor a data set; expected a folder with metadata.jsonl or one of "
+            f"{', '.join(BUILDERS)}."
+        )
+    if data_dir is not None:
+        raise ValueError(f"{text!r} is a folder itself; data_dir is for named data sets, leave it out.")
+    return ("parquet" if parquet_shards(folder) else "folder"), folder
+
+
+def parquet_shards(folder: Path) -> dict[str, list[str]]:
+    """Split name to the parquet files `<split>-*.parquet` of a folder or of its `data` folder."""
+    for place in (folder, folder / "data"):
+        shards = {
+            split: found
+            for split in ("train", "validation", "test")
+            if (found := sorted(str(path.absolute()) for path in place.glob(f"{split}-*.parquet")))
+        }
+        if shards:
+            return shards
+    return {}
+
+
+def _load_parquet(
+    folder: str | os.PathLike[str] | None,
+    split: str | None,
+    streaming: bool,
+    num_proc: int | None,
+    cache_dir: str | os.PathLike[str] | None,
+    config: dict[str, Any],
+) -> Any:
+    import datasets
+
+    if config:
+        raise ValueError(
+            f"{folder} holds prepared parquet shards, whose options are fixed; {sorted(config)[0]!r} must be given to "
+            "prepare_dataset.py when it writes them."
+        )
+    shards = parquet_shards(Path(folder or "."))
+    loaded = datasets.load_dataset(
+        "parquet",
+        data_files=shards,
+        split=split,
+        streaming=streaming,
+        num_proc=num_proc,
+        cache_dir=None if cache_dir is None else str(cache_dir),
+    )
+    columns = (loaded if split else next(iter(loaded.values()))).features
+    if missing := {"image", "image_id", "labels", "ignored"} - set(columns):
+        raise ValueError(
+            f"{folder}: the parquet shards lack the columns {sorted(missing)}; write them again."
+        )
+    return loaded
