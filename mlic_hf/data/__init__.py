@@ -1,0 +1,26 @@
+"""Label spaces, datasets, transforms and counts: everything between a data set's rows and a batch."""
+
+from __future__ import annotations
+
+from mlic_hf.data.collate import collate
+from mlic_hf.data.epoch_sampler import EpochSampler
+from mlic_hf.data.image_reading import read_image
+from mlic_hf.data.image_transform import ImageTransform, build_transform
+from mlic_hf.data.label_space import LabelSpace
+from mlic_hf.data.multi_label_dataset import MultiLabelDataset
+from mlic_hf.data.stateless_random import stateless_generator
+from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_preset
+
+__all__ = [
+    "PRESETS",
+    "EpochSampler",
+    "ImageTransform",
+    "LabelSpace",
+    "MultiLabelDataset",
+    "TransformConfig",
+    "build_transform",
+    "collate",
+    "read_image",
+    "stateless_generator",
+    "transform_preset",
+]

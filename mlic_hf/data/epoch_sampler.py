@@ -1,0 +1,42 @@
+"""The order of an epoch, as a function of seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+
+from torch.utils.data import Sampler
+
+from mlic_hf.data.stateless_random import stateless_generator
+
+
+class EpochSampler(Sampler[int]):
+    """Indices of a dataset in an order that depends on (seed, epoch) alone.
+
+    All processes see the same order, so splitting it among them is exact, and a resumed run continues it.
+
+    Args:
+        dataset: anything with a length; if it has `set_epoch`, that is called along.
+        seed: of the order.
+        shuffle: False gives 0, 1, 2, ... in every epoch.
+    """
+
+    def __init__(self, dataset: Sized, seed: int, shuffle: bool = True) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.shuffle = shuffle
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of this epoch, and the dataset's draws with it."""
+        self.epoch = int(epoch)
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(self.epoch)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[int]:
+        if not self.shuffle:
+            return iter(range(len(self)))
+        order = stateless_generator("order", self.seed, self.epoch).permutation(len(self))
+        return iter(order.tolist())
