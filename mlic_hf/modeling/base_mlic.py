@@ -1,0 +1,186 @@
+"""What every architecture's model does: backbone, head, outputs on request, building from timm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from .backbone_mlic import TimmBackbone
+from .configuration_mlic import MultiLabelConfig
+from .outputs_mlic import MultiLabelOutput, known_cell_loss
+
+
+@dataclass
+class HeadRequest:
+    """What a head is asked for beside the logits."""
+
+    label_embeddings: bool = False
+    attentions: bool = False
+    class_maps: bool = False
+
+
+class MultiLabelModel(PreTrainedModel):
+    """Base of the architectures: `backbone` (timm) and `head`, whose parameters carry these prefixes.
+
+    A subclass names its config class, its output class, what its head can give (`provides`) and builds the head.
+    A head is a module `head(feature_map, request) -> dict` with at least "logits" (B, C).
+    """
+
+    config_class = MultiLabelConfig
+    output_class: type[MultiLabelOutput] = MultiLabelOutput
+    provides: frozenset[str] = frozenset()
+    base_model_prefix = ""
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False
+    _supports_sdpa = True
+
+    def __init__(self, config: MultiLabelConfig) -> None:
+        super().__init__(config)
+        self.backbone = TimmBackbone(config)
+        self.head = self.build_head(config)
+        for module in self.head.modules():
+            module._mlic_own = True
+        self.post_init()
+
+    def build_head(self, config: Any) -> nn.Module:
+        """The head of this architecture, for `self.backbone.num_features` channels."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        output_label_embeddings: bool = False,
+        output_feature_map: bool = False,
+        output_stage_maps: bool = False,
+        output_attentions: bool = False,
+        output_class_maps: bool = False,
+        return_dict: bool = True,
+    ) -> MultiLabelOutput | tuple[Any, ...]:
+        """Logits of every label, and what else is asked for.
+
+        Args:
+            pixel_values: (B, 3, H, W), normalised with the backbone's mean and std.
+            labels: (B, C) in {1, 0, -1} (-1 unknown), for the loss.
+            output_label_embeddings: also label embeddings (B, C, d) and what the architecture gives with them.
+            output_feature_map: also the map (B, D, h, w) that the head reads.
+            output_stage_maps: also the backbone's stages, fine to coarse.
+            output_attentions: also the cross-attention weights.
+            output_class_maps: also class maps (B, C, h, w).
+            return_dict: False for a plain tuple without the empty fields.
+
+        Raises:
+            ValueError: when something is asked for that this architecture does not have.
+        """
+        request = HeadRequest(output_label_embeddings, bool(output_attentions), output_class_maps)
+        self._check_request(request)
+        feature_map, stage_maps = self.backbone(pixel_values, with_stages=output_stage_maps)
+        fields = self.head(feature_map, request)
+        loss = None if labels is None else known_cell_loss(fields["logits"], labels)
+        output = self.output_class(
+            loss=loss,
+            feature_map=feature_map if output_feature_map else None,
+            stage_maps=stage_maps,
+            **fields,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def _check_request(self, request: HeadRequest) -> None:
+        asked = {"attentions": request.attentions, "class_maps": request.class_maps}
+        asked["label_embeddings"] = request.label_embeddings and "group_embeddings" not in self.provides
+        for name in sorted(name for name, wanted in asked.items() if wanted):
+            if name not in self.provides:
+                raise ValueError(
+                    f"{type(self).__name__} gives no {name}; it offers {sorted(self.provides) or 'only logits'}. "
+                    f"Leave output_{name} out or choose another architecture."
+                )
+
+    @classmethod
+    def from_timm(
+        cls, backbone: str, labels: Sequence[str], *, pretrained: bool | str = True, **config_kwargs: Any
+    ) -> Any:
+        """A new model on a timm backbone.
+
+        Args:
+            backbone: a timm model name.
+            labels: the label names, in the order of the logits.
+            pretrained: True for timm's weights, False for random ones, or the path of a local state dict
+                (.safetensors or .pth) of that timm model.
+            **config_kwargs: further fields of the architecture's config.
+
+        Raises:
+            ValueError: for repeated or empty label names, an unknown field, weights of another network.
+            FileNotFoundError: when the path of the weights does not exist.
+        """
+        names = checked_names(labels)
+        reject_unknown_fields(cls.config_class, config_kwargs)
+        config = cls.config_class(
+            backbone=backbone,
+            id2label=dict(enumerate(names)),
+            label2id={name: position for position, name in enumerate(names)},
+            **config_kwargs,
+        )
+        model = cls(config)
+        model.backbone.load_pretrained(config, pretrained)
+        config.image_mean, config.image_std = model.backbone.mean, model.backbone.std
+        config.interpolation = model.backbone.interpolation
+        return model
+
+    def reparameterize(self) -> Any:
+        """Fuse the backbone's parallel branches (RepVGG and its like) for inference; returns the model itself.
+
+        Raises:
+            ValueError: when it is already fused or has nothing to fuse.
+        """
+        if self.config.reparameterized:
+            raise ValueError("This model is already re-parameterised; call reparameterize() once.")
+        self.eval()
+        self.backbone.reparameterize()
+        self.config.reparameterized = True
+        return self
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; the repository also answers `AutoModel`, not only the image classification class."""
+        kept = dict(getattr(self.config, "auto_map", None) or {})
+        module = type(self).__module__.split(".")[-1]
+        self.config.auto_map = {**kept, "AutoModel": f"{module}.{type(self).__name__}"}
+        return super().save_pretrained(save_directory, *args, **kwargs)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        # timm has initialised its own modules; from_pretrained builds on the meta device, where the buffers that
+        # are not stored must be computed anew
+        if hasattr(module, "init_non_persistent_buffers"):
+            module.init_non_persistent_buffers()
+        if getattr(module, "_mlic_own", False) and hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+
+
+def checked_names(labels: Sequence[str]) -> list[str]:
+    """The label names as a list. Raises ValueError when there are none, or one is empty or repeated."""
+    if isinstance(labels, str):
+        raise ValueError(f"labels is the text {labels!r}; expected a list of names.")
+    names = list(labels)
+    wrong = [name for name in names if not isinstance(name, str) or not name]
+    repeated = sorted({name for name in names if isinstance(name, str) and names.count(name) > 1})
+    if not names or wrong or repeated:
+        raise ValueError(
+            f"labels has {len(names)} entries, not names: {wrong[:3]}, repeated: {repeated[:3]}; "
+            "expected at least one label, each a text that occurs once."
+        )
+    return names
+
+
+def reject_unknown_fields(config_class: type[MultiLabelConfig], fields: dict[str, Any]) -> None:
+    """Raises ValueError for a keyword that no config of this architecture has (a config itself accepts anything)."""
+    known = set(config_class().to_dict()) | {"thresholds"}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        offered = sorted(known - set(MultiLabelConfig.__mro__[1]().to_dict()))
+        raise ValueError(f"{config_class.__name__} has no field {unknown}; its own fields are {offered}.")
