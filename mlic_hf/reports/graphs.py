@@ -1,7 +1,7 @@
 """What a CoOccurrence model believes about which labels go together, beside what the data say.
 
-The model's matrix W holds in row i and column j the confidence in label j that the embedding of label i proposes.
-Its true counterpart is the share of the images with label i that also have label j.
+The model's matrix W holds in row i and column j the confidence in label j that the embedding of label i
+proposes. Its true counterpart is the share of the images with label i that also have label j.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CoOccurrenceSummary:
 
     Attributes:
         everywhere: mean of the predicted matrices of all images.
-        where_present: row i is the mean of row i over the images that have label i, the counterpart of `truth`.
+        where_present: row i is the mean of row i over the images that have label i; comparable with `truth`.
         truth: share of the images with label i (row) that have label j (column); 1 on the diagonal.
         images: the images seen.
         positives: (C,) the images that have each label.
@@ -53,7 +53,7 @@ def predicted_co_occurrence(model: nn.Module, pixel_values: Tensor) -> Tensor:
     matrices = getattr(outputs, "co_occurrence", None)
     if matrices is None:
         raise ValueError(
-            f"{type(model).__name__} predicts no co-occurrence matrix; use a model of architecture co_occurrence."
+            f"{type(model).__name__} predicts no co-occurrence matrix; use a model of type mlic_co_occurrence."
         )
     return matrices
 
@@ -63,8 +63,8 @@ def summarize_co_occurrence(model: nn.Module, batches: Iterable[Mapping[str, Any
 
     Args:
         model: a CoOccurrence model.
-        batches: mappings with `pixel_values` (B, 3, H, W) and `labels` (B, C) in {1, 0, -1}; a cell of -1 counts
-            neither as an occurrence nor in the share's denominator.
+        batches: mappings with `pixel_values` (B, 3, H, W) and `labels` (B, C) in {1, 0, -1}; a cell of -1
+            counts neither as an occurrence nor in the share's denominator.
 
     Returns:
         The summary; accumulated in float64, one batch in memory at a time.
