@@ -53,7 +53,7 @@ def predicted_co_occurrence(model: nn.Module, pixel_values: Tensor) -> Tensor:
     matrices = getattr(outputs, "co_occurrence", None)
     if matrices is None:
         raise ValueError(
-            f"{type(model).__name__} predicts no co-occurrence matrix; use a model of type mlic_co_occurrence."
+            f"{type(model).__name__} predicts no co-occurrence matrix; use a mlic_co_occurrence model."
         )
     return matrices
 
