@@ -1,0 +1,192 @@
+"""What a model card says, gathered from the files of a checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric: its value and, where it was bootstrapped, the ends of its interval."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Everything a card can say; what is not known stays None or empty and is left out.
+
+    Args:
+        repo_id: where it will lie on the Hub ("user/name"), for the lines that load it.
+        model_type, backbone, image_size, labels, thresholds: as in `config.json`.
+        parameters: the number of trained values in `model.safetensors`.
+        method: a method key.
+        origin: for a converted checkpoint, a sentence on where its weights come from.
+        data: `name`, `splits`, `hash` of the data set.
+        metrics: name -> number, name -> {value, low, high}, or split -> either.
+        command, versions, seed, weights, license: of the run and of what the root's weights are.
+    """
+
+    repo_id: str | None = None
+    model_type: str | None = None
+    architecture: str | None = None
+    backbone: str | None = None
+    image_size: int | None = None
+    labels: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] | None = None
+    parameters: int | None = None
+    method: str | None = None
+    origin: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    command: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    license: str | None = None
+
+    @property
+    def name(self) -> str:
+        if self.repo_id:
+            return self.repo_id.split("/")[-1]
+        return "-".join(part for part in (self.backbone, self.model_type) if part) or "model"
+
+    @property
+    def scores(self) -> list[Score]:
+        return scores_of(self.metrics)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; an empty one where there is no file.
+
+    Raises:
+        ValueError: when the file holds something else.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON (line {error.lineno}: {error.msg}); write it anew.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object with named fields.")
+    return content
+
+
+def label_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The label names of a config, in the order of their ids."""
+    names = config.get("id2label") or {}
+    return tuple(str(names[key]) for key in sorted(names, key=int))
+
+
+def count_parameters(folder: Path) -> int | None:
+    """How many numbers the folder's safetensors files hold, read from their headers alone."""
+    from safetensors import safe_open
+
+    files = sorted(folder.glob("model*.safetensors"))
+    if not files:
+        return None
+    total = 0
+    for file in files:
+        with safe_open(file, framework="pt") as tensors:
+            total += sum(math.prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118
+    return total
+
+
+def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None = None) -> CardFacts:
+    """What a checkpoint folder says about itself, with what the caller adds on top.
+
+    Args:
+        folder: holds `config.json` and, where a trainer wrote them, `run.json` and `weights.json`.
+        facts: fields of `CardFacts` that win over the folder's.
+
+    Returns:
+        the joined facts.
+
+    Raises:
+        FileNotFoundError: when the folder has no config.json.
+        ValueError: when a file is not JSON or `facts` names a field that a card does not have.
+    """
+    folder = Path(folder)
+    config = read_json(folder / "config.json")
+    if not config:
+        raise FileNotFoundError(
+            f"{folder} has no config.json: it is no checkpoint folder; save a model there first."
+        )
+    run = read_json(folder / "run.json")
+    thresholds = config.get("thresholds")
+    found = CardFacts(
+        model_type=config.get("model_type"),
+        architecture=(config.get("architectures") or [None])[0],
+        backbone=config.get("backbone"),
+        image_size=config.get("image_size"),
+        labels=label_names(config),
+        thresholds=None if thresholds is None else tuple(float(t) for t in thresholds),
+        parameters=count_parameters(folder),
+        method=run.get("method"),
+        origin=run.get("origin"),
+        data=run.get("data") or {},
+        metrics=run.get("metrics") or {},
+        command=command_line(run.get("command")),
+        versions=run.get("versions") or {},
+        seed=run.get("seed"),
+        weights=read_json(folder / "weights.json"),
+        license=run.get("license"),
+    )
+    return merge_facts(found, facts)
+
+
+def command_line(command: Any) -> str | None:
+    """A command given as text or as a list of arguments, as one line for a shell."""
+    if isinstance(command, (list, tuple)):
+        import shlex
+
+        return shlex.join(str(part) for part in command)
+    return command
+
+
+def merge_facts(found: CardFacts, facts: CardFacts | Mapping[str, Any] | None) -> CardFacts:
+    """`found` with every field that `facts` sets; an unknown field name is a ValueError."""
+    if facts is None:
+        return found
+    known = {f.name: f for f in fields(CardFacts)}
+    if isinstance(facts, CardFacts):
+        given = {name: getattr(facts, name) for name in known}
+        facts = {name: value for name, value in given.items() if value not in (None, (), {})}
+    unknown = sorted(set(facts) - set(known))
+    if unknown:
+        raise ValueError(
+            f"a model card has no field {', '.join(unknown)}; its fields are {', '.join(known)}."
+        )
+    return replace(found, **dict(facts))
+
+
+def scores_of(metrics: Mapping[str, Any], split: str | None = None) -> list[Score]:
+    """The finite metrics of a run as a flat list.
+
+    `name_low` and `name_high` beside `name` are read as its interval; an object with `value` is one metric with
+    its interval inside; any other object is a split with metrics of its own.
+    """
+    scores: list[Score] = []
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            if "value" not in value:
+                scores += scores_of(value, split=str(name))
+                continue
+            low, high, value = value.get("low"), value.get("high"), value["value"]
+        elif name.endswith(("_low", "_high")) and name.rsplit("_", 1)[0] in metrics:
+            continue
+        else:
+            low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            scores.append(Score(str(name), float(value), low, high, split))
+    return scores
