@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +16,6 @@ class PixelSpec:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-    @classmethod
-    def of_processor(cls, processor: Any) -> PixelSpec:
-        """The view that an image processor of this library gives."""
-        size = processor.size["height"]
-        return cls(size, tuple(processor.image_mean), tuple(processor.image_std))
 
     @classmethod
     def of_model(cls, model: nn.Module) -> PixelSpec:

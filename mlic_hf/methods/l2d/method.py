@@ -136,7 +136,7 @@ def l2d_objectives(config: L2DConfig, student: nn.Module, teacher: Any) -> Seque
     """
     if config.weight_class_aware or config.weight_instance_aware:
         for model, what in ((student, "student"), (teacher.model, "teacher")):
-            if not model.has_label_embeddings:
+            if "label_embeddings" not in model.provides:
                 raise ValueError(
                     f"L2D's class-aware and instance-aware losses need one embedding a label, but the {what} "
                     f"({type(model).__name__}) has none. Use an ML-Decoder with one group a label, or set "

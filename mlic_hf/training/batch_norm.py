@@ -1,0 +1,21 @@
+"""What batch normalisation does while training: its own statistics, frozen ones, or those of all processes."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def prepare_batch_norm(method: nn.Module, mode: str) -> None:
+    """Set a method's batch normalisation once, before it is wrapped.
+
+    Args:
+        method: what will be trained.
+        mode: "train" leaves each process its own statistics, "frozen" keeps the backbone's running ones (the
+            layers stay in evaluation mode, weight and bias train on), "sync" shares them between processes.
+    """
+    if mode == "frozen":
+        method.student.backbone.freeze_batch_norm = True
+        method.student.backbone.apply_freezing()
+    elif mode == "sync" and torch.distributed.is_available() and torch.distributed.is_initialized():
+        method.student = nn.SyncBatchNorm.convert_sync_batchnorm(method.student)

@@ -1,0 +1,88 @@
+"""The settings of a run that are not the trainer's: method, data, models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+ARCHITECTURES = {
+    "linear": "LinearForImageClassification",
+    "ml_decoder": "MLDecoderForImageClassification",
+    "query2label": "Query2LabelForImageClassification",
+    "label_transformer": "LabelTransformerForImageClassification",
+    "mulcon": "MulConForImageClassification",
+    "co_occurrence": "CoOccurrenceForImageClassification",
+}
+
+
+@dataclass
+class RunOptions:
+    """What is trained, how, and on what."""
+
+    config: str | None = field(default=None, metadata={"help": "a recipe (YAML); flags override it"})
+    method: str = field(
+        default="supervised", metadata={"help": "supervised, psd, l2d, mulcon, co_occurrence or oass"}
+    )
+    extra_losses: dict = field(
+        default_factory=dict,
+        metadata={"help": 'losses of other methods and their weights, e.g. {"mulcon.contrast": 0.5}'},
+    )
+    overwrite: bool = field(default=False, metadata={"help": "start anew in an output_dir that holds a run"})
+    resume: str | None = field(default=None, metadata={"help": "a checkpoint folder to continue from"})
+    traceback: bool = field(default=False, metadata={"help": "show the traceback of an error"})
+    push_to: str | None = field(default=None, metadata={"help": "Hub repository the result is pushed to"})
+
+    # Data
+    dataset: str = field(
+        default="digit_scenes",
+        metadata={"help": "digit_scenes, coco, voc, nus_wide, visual_genome, or a folder with metadata.jsonl"},
+    )
+    data_dir: str | None = field(default=None, metadata={"help": "where the data set lies"})
+    data_options: dict = field(
+        default_factory=dict, metadata={"help": 'options of its builder, e.g. {"year": 2007}'}
+    )
+    train_split: str = field(default="train", metadata={"help": "split that is trained on"})
+    eval_split: str = field(default="validation", metadata={"help": "split that chooses the best checkpoint"})
+    test_split: str | None = field(default="test", metadata={"help": "split that is only reported; null for none"})
+    cache_images: bool = field(default=False, metadata={"help": "keep decoded images in memory"})
+    transform: str = field(default="l2d", metadata={"help": "a paper's training pipeline, by its name"})
+    transform_options: dict = field(
+        default_factory=dict, metadata={"help": 'changes to it, e.g. {"cutout": 0.25, "hflip": true}'}
+    )
+
+    # The model that is trained
+    architecture: str = field(default="linear", metadata={"help": f"one of {', '.join(ARCHITECTURES)}"})
+    backbone: str = field(default="resnet18", metadata={"help": "any timm backbone"})
+    pretrained: str = field(
+        default="true", metadata={"help": "true (timm's weights), false, or a safetensors file of the backbone"}
+    )
+    init_from: str | None = field(
+        default=None, metadata={"help": "a saved model whose weights the student starts from (stage two)"}
+    )
+    image_size: int = field(default=224, metadata={"help": "side of the square input in pixels"})
+    normalization: str = field(
+        default="backbone", metadata={"help": "backbone (its own mean and std) or none (plain [0, 1] values)"}
+    )
+    model_options: dict = field(
+        default_factory=dict, metadata={"help": 'further fields of its config, e.g. {"hidden_size": 256}'}
+    )
+
+    # Teachers and what they are compared with
+    teacher: str | None = field(default=None, metadata={"help": "a saved teacher; trained first when null"})
+    teacher_run: dict = field(
+        default_factory=dict, metadata={"help": "the settings of the teacher's own training that differ"}
+    )
+    teacher_half: bool = field(default=False, metadata={"help": "teachers in half precision"})
+    student_alone: bool = field(
+        default=False, metadata={"help": "also train the student without the method, for the same steps"}
+    )
+    alone_run: dict = field(
+        default_factory=dict, metadata={"help": "the settings of that training that differ"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(
+                f"architecture is {self.architecture!r}; it is one of {', '.join(ARCHITECTURES)}."
+            )
+        if self.normalization not in ("backbone", "none"):
+            raise ValueError(f"normalization is {self.normalization!r}; it is backbone or none.")

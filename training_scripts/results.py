@@ -1,0 +1,37 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+NAMES = {"teacher": "teacher", "alone": "student alone", "student": "student"}
+COLUMNS = ("mAP", "CF1", "OF1")
+
+
+def print_table(outcome: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Print what each stage reached, on test where there is one, and where the student lies."""
+    split = "test" if "test_mAP" in outcome["student"]["metrics"] else "eval"
+    rows = [["model", "backbone", "pixels", "parameters", "steps", *(f"{split} {name}" for name in COLUMNS)]]
+    for stage, told in outcome.items():
+        settings = told["settings"]
+        name = "distilled student" if stage == "student" and len(outcome) > 1 else NAMES[stage]
+        scores = [f"{100 * told['metrics'][f'{split}_{column}']:.1f}" for column in COLUMNS]
+        rows.append(
+            [
+                name,
+                str(settings.get("backbone", "resnet18")),
+                str(settings.get("image_size", 224)),
+                f"{told['parameters'] / 1e6:.2f} M",
+                str(told["steps"]),
+                *scores,
+            ]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for index, row in enumerate(rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        if index == 0:
+            print("  ".join("-" * width for width in widths))
+    saved = folder / "student" if (folder / "student").is_dir() else folder
+    print(f"\nThe student is in {saved}; load it with")
+    print(f'  AutoModelForImageClassification.from_pretrained("{saved}")  # after `import mlic_hf`')
