@@ -78,9 +78,7 @@ def title(facts: CardFacts) -> list[str]:
     head = ARCHITECTURE_NAMES.get(facts.model_type or "", facts.model_type)
     method = METHOD_NAMES.get(facts.method or "", facts.method)
     lines = [f"# {facts.name}", ""]
-    lines += [
-        f"A multi-label image classifier: every one of its {len(facts.labels)} labels is scored by itself."
-    ]
+    lines += [f"A multi-label image classifier: each of its {len(facts.labels)} labels is scored by itself."]
     rows = [
         ("backbone", f"`{facts.backbone}` (timm)" if facts.backbone else None),
         ("head", f"{head} (`{facts.architecture}`)" if facts.architecture else head),
@@ -94,7 +92,7 @@ def title(facts: CardFacts) -> list[str]:
 
 
 def weights_sentence(weights: Mapping[str, Any]) -> str | None:
-    """Which of plain and averaged weights the root holds, with the scores that decided, where they are known."""
+    """Which of plain and averaged weights the root holds, with the scores that decided where known."""
     root = weights.get("root")
     if root is None:
         return None
@@ -160,7 +158,7 @@ def results(facts: CardFacts) -> list[str]:
         interval = f"{score.low:.4f} to {score.high:.4f}" if known else ""
         first = f"| {score.split or ''} " if with_splits else ""
         lines.append(f"{first}| {score.name} | {score.value:.4f} | {interval} |")
-    note = "mAP is the mean over labels of scikit-learn's average precision; labels without a positive are left out."
+    note = "mAP: mean of scikit-learn's average precision over the labels that have a positive."
     return [*lines, "", note, ""] if any(score.name == "mAP" for score in facts.scores) else [*lines, ""]
 
 

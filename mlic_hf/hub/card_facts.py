@@ -120,7 +120,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
     config = read_json(folder / "config.json")
     if not config:
         raise FileNotFoundError(
-            f"{folder} has no config.json: it is no checkpoint folder; save a model there first."
+            f"{folder} has no config.json, so it is no checkpoint folder; save a model there."
         )
     run = read_json(folder / "run.json")
     thresholds = config.get("thresholds")
@@ -173,8 +173,8 @@ def merge_facts(found: CardFacts, facts: CardFacts | Mapping[str, Any] | None) -
 def scores_of(metrics: Mapping[str, Any], split: str | None = None) -> list[Score]:
     """The finite metrics of a run as a flat list.
 
-    `name_low` and `name_high` beside `name` are read as its interval; an object with `value` is one metric with
-    its interval inside; any other object is a split with metrics of its own.
+    `name_low` and `name_high` beside `name` are read as its interval; an object with `value` is one metric
+    with its interval inside; any other object is a split with metrics of its own.
     """
     scores: list[Score] = []
     for name, value in metrics.items():

@@ -1,4 +1,4 @@
-"""A small stand-in for the Hub on 127.0.0.1: model repositories in memory, uploads, listings, downloads and faults."""
+"""A small stand-in for the Hub on 127.0.0.1: repositories in memory, uploads, listings, downloads, faults."""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ def front_matter(text: str) -> dict[str, Any]:
 def test_card_of_a_run_says_everything(folder: Path) -> None:
     text = write_card(folder, {"repo_id": "user/tagger", "license": "apache-2.0"}).read_text()
     for said in ("resnet18", "ML-Decoder", "224 px", "L2D", "moving average (plain 0.8000, ema 0.8125)",
-                 "yang2023multilabel", "ridnik2023mldecoder", "digit_scenes", "train (100), test (50)", "abc123",
+                 "yang2023multilabel", "ridnik2023mldecoder", "digit_scenes",
+                 "train (100), test (50)", "abc123",
                  "| mAP | 0.8125 | 0.7500 to 0.8750 |", "| zebra | 0.7500 |", "| dog \\| wolf | 0.5000 |",
                  "--name 'two words'", "torch 2.9", "**seed**: 3", 'model="user/tagger"'):  # fmt: skip
         assert said in text
@@ -102,7 +103,7 @@ def test_given_facts_win_and_unknown_ones_are_refused(folder: Path) -> None:
 
 
 def test_folder_without_a_config_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no config.json"):
+    with pytest.raises(FileNotFoundError, match="no config"):
         write_card(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
