@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from mlic_hf.data.class_weights import class_weights
+from mlic_hf.data.co_occurrence_counts import co_occurrence_counts
 from mlic_hf.data.collate import collate
 from mlic_hf.data.epoch_sampler import EpochSampler
 from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.image_transform import ImageTransform, build_transform
+from mlic_hf.data.inspect_dataset import inspect_dataset
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.multi_label_dataset import MultiLabelDataset
 from mlic_hf.data.stateless_random import stateless_generator
+from mlic_hf.data.stratified_split import stratified_split
 from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_preset
 
 __all__ = [
@@ -19,8 +23,12 @@ __all__ = [
     "MultiLabelDataset",
     "TransformConfig",
     "build_transform",
+    "class_weights",
+    "co_occurrence_counts",
     "collate",
+    "inspect_dataset",
     "read_image",
     "stateless_generator",
+    "stratified_split",
     "transform_preset",
 ]

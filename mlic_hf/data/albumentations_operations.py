@@ -1,6 +1,6 @@
 """The drawn operations on arrays, through albumentations' functions and OpenCV: the fast backend.
 
-Functions are called with our own drawn values, instead of through pipelines: nothing has to be seeded, and both
+Functions are called with our own drawn values, not through pipelines: nothing has to be seeded, and both
 backends do the same. albumentations' functions are used where they compute what Pillow computes; where they
 do not (its "pil" equalization is up to 3 levels off, its affine maps count places from other corners), OpenCV
 does it here.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -134,7 +134,7 @@ class LabelSpace:
         Raises:
             ValueError: there are no ClassLabel names, or two splits have different ones.
         """
-        if hasattr(dataset, "values"):
+        if isinstance(dataset, Mapping):
             spaces = {split: cls.from_dataset(part) for split, part in dataset.items()}
             if len(set(spaces.values())) != 1:
                 raise ValueError(

@@ -59,7 +59,7 @@ class MultiLabelDataset(Dataset):
             raise ValueError(
                 f"missing_labels is {missing_labels!r}, but must be one of {', '.join(MISSING_LABELS)}."
             )
-        self.rows = _undecoded(rows)
+        self.rows = undecoded(rows)
         self.label_space = label_space
         self.transform = transform
         self.views = views
@@ -129,7 +129,7 @@ class MultiLabelDataset(Dataset):
         return pictures
 
 
-def _undecoded(rows: Any) -> Any:
+def undecoded(rows: Any) -> Any:
     """The same rows with images as bytes or paths: decoding is ours, at the size that is needed."""
     if not hasattr(rows, "cast_column"):
         return rows

@@ -27,7 +27,7 @@ class TransformConfig:
             long side is resized to a drawn length and a square of `image_size` is cut or padded).
         scale: least and greatest share of the area that random_resized_crop keeps.
         ratio: least and greatest width / height of that crop.
-        long_side: least and greatest length for long_side_crop, in pixels at image_size 512 (else in proportion).
+        long_side: least and greatest length for long_side_crop, in pixels at image_size 512 (else scaled).
         hflip: mirror left and right with probability one half.
         cutout: side of the erased box as a fraction of the image's side; 0 for none.
         rand_augment: apply `num_ops` random operations of RandAugment at `magnitude`.
