@@ -61,7 +61,6 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
 
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = RecordConfig
-    drops_unlabeled = False
 
     @classmethod
     def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
@@ -72,24 +71,33 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         """All records, as annotated."""
         raise NotImplementedError
 
+    def drops_unlabeled(self) -> bool:
+        """Whether images without labels are left out unless the options say otherwise."""
+        return False
+
     def annotations(self) -> Annotations:
         """`read()` after the common options: unlabelled images, vocabulary, validation part, image check."""
         config = self.config
         annotations = self.read()
-        if config.unlabeled == "drop" or (config.unlabeled is None and self.drops_unlabeled):
+        if config.unlabeled == "drop" or (config.unlabeled is None and self.drops_unlabeled()):
             annotations = _without_unlabeled(annotations)
         annotations = choose_labels(
             annotations, config.labels, config.other_labels, config.min_images_per_label
         )
-        annotations = with_validation(annotations, config.validation_fraction, config.split_seed)
+        _refuse_repeated_ids(annotations)
+        annotations = self.finish(with_validation(annotations, config.validation_fraction, config.split_seed))
         for split, records in annotations.splits.items():
             if not records:
                 raise ValueError(f"Split {split!r} of {config.data_dir or self.name} has no image.")
         return _without_bad(annotations, config.check_images, config.on_bad_image)
 
+    def finish(self, annotations: Annotations) -> Annotations:
+        """A data set's last word, once the splits are final."""
+        return annotations
+
     def _info(self) -> datasets.DatasetInfo:
-        # features come with the labels, in _split_generators: reading them here would parse large files on every
-        # load of an already cached data set
+        # features come with the labels, in _split_generators: reading them here would parse large files on
+        # every load of an already cached data set
         return datasets.DatasetInfo()
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
@@ -122,6 +130,17 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         return row
 
 
+def _refuse_repeated_ids(annotations: Annotations) -> None:
+    first: dict[str, str] = {}
+    for record in (record for rows in annotations.splits.values() for record in rows):
+        if record.image_id in first:
+            raise ValueError(
+                f"{record.source}: image id {record.image_id!r} was already used in "
+                f"{first[record.image_id]}; every image may come once, in one split."
+            )
+        first[record.image_id] = record.source
+
+
 def _without_unlabeled(annotations: Annotations) -> Annotations:
     splits = {
         split: [record for record in rows if record.labels or record.ignored]
@@ -140,19 +159,18 @@ def _without_bad(annotations: Annotations, level: Any, on_bad_image: str) -> Ann
     for split, rows in annotations.splits.items():
         findings = check_images(rows, level)
         if on_bad_image == "raise":
-            raise_for(findings, split)
+            raise_for(findings, split, len(rows))
         bad = {finding.image_id for finding in findings if finding.bad}
         if bad:
             listed = "; ".join(finding.sentence for finding in findings if finding.bad)
             notes.append(f"{split}: {len(bad)} bad images were skipped: {listed}")
         if len(bad) == len(rows):
             raise FileNotFoundError(
-                f"Not one of the {len(rows)} images of split {split!r} can be read: {listed}"
+                f"Not one of the {len(rows)} images of split {split!r} can be read: {listed[:2000]}"
             )
         splits[split] = [record for record in rows if record.image_id not in bad]
         noted = [finding for finding in findings if not finding.bad]
         if noted:
-            notes.append(
-                f"{split}: {len(noted)} images read with a word: " + "; ".join(f.sentence for f in noted)
-            )
+            words = "; ".join(finding.sentence for finding in noted)
+            notes.append(f"{split}: {len(noted)} images read with a word: {words}")
     return Annotations(annotations.names, splits, notes)

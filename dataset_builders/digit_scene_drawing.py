@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-# Planted co-occurrence: a digit's friends are drawn FRIEND times as often once it is in the scene, strangers never.
-# Strangers are pairs that look alike, so that a model that learns who meets whom reads the unclear ones better.
+# Planted co-occurrence: a digit's friends are drawn FRIEND times as often once it is in the scene, strangers
+# never. Strangers are pairs that look alike, so that a model that learns who meets whom reads
+# the unclear ones better.
 FRIENDS = ((0, 6), (1, 2), (3, 5), (4, 7), (8, 9))
 STRANGERS = ((0, 2), (1, 7), (3, 8), (4, 9), (5, 6))
 FRIEND, REPEAT = 8.0, 0.15
@@ -20,7 +21,7 @@ _SPLIT_SHARES = (0.7, 0.1, 0.2)
 
 
 class PlacedDigit(NamedTuple):
-    """A digit of a scene: its label 0..9 and its box (left, top, right, bottom) in pixels, right and bottom open."""
+    """A digit of a scene: its label 0..9 and its box (left, top, right, bottom), in pixels, half open."""
 
     label: int
     box: tuple[int, int, int, int]
@@ -28,7 +29,7 @@ class PlacedDigit(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _digit_pool() -> dict[tuple[int, int], np.ndarray]:
-    """(split key, label) -> (n, 8, 8) handwritten digits in [0, 1]; the splits share no picture, whatever the seed."""
+    """(split key, label) -> (n, 8, 8) digits in [0, 1]; the splits share no picture, whatever the seed."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -86,7 +87,7 @@ def draw_scene(
         pool = digit_pool(split, label)
         mask = _digit_mask(pool[rng.integers(len(pool))], rng, image_size)
         placed.append(_place(canvas, mask, label, placed, rng))
-    canvas += rng.normal(0.0, rng.uniform(0.02, 0.09), canvas.shape)
+    canvas += rng.normal(0.0, rng.uniform(0.02, 0.08), canvas.shape)
     pixels = (np.clip(canvas, 0.0, 1.0) * 255.0).round().astype(np.uint8)
     return Image.fromarray(pixels), placed
 
@@ -99,7 +100,7 @@ def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
     """A canvas (size, size, 3): a base colour, smooth coloured blobs and fine waves."""
     canvas = np.empty((size, size, 3))
     canvas[:] = rng.uniform(0.2, 0.8, 3)
-    for cells, strength in ((3, 0.16), (9, 0.08)):
+    for cells, strength in ((3, 0.15), (9, 0.07)):
         coarse = rng.normal(0.0, strength, (cells, cells, 3)).astype(np.float32)
         for channel in range(3):
             blob = Image.fromarray(coarse[..., channel]).resize((size, size), Image.Resampling.BICUBIC)
@@ -114,7 +115,7 @@ def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _scribble(canvas: np.ndarray, rng: np.random.Generator, size: int) -> None:
     """Pen strokes that belong to no digit, so that ink alone is no evidence."""
-    for _ in range(int(rng.integers(2, 7))):
+    for _ in range(int(rng.integers(1, 6))):
         layer = Image.new("L", (size * 2, size * 2))
         pen = ImageDraw.Draw(layer)
         width = int(rng.integers(size // 20, size // 9))
@@ -122,13 +123,8 @@ def _scribble(canvas: np.ndarray, rng: np.random.Generator, size: int) -> None:
         reach_x, reach_y = rng.uniform(0.1, 0.5, 2) * size
         start = rng.uniform(0, 360)
         if rng.uniform() < 0.5:
-            pen.arc(
-                (x - reach_x, y - reach_y, x + reach_x, y + reach_y),
-                start,
-                start + rng.uniform(60, 200),
-                255,
-                width,
-            )
+            box = (x - reach_x, y - reach_y, x + reach_x, y + reach_y)
+            pen.arc(box, start, start + rng.uniform(60, 200), 255, width)
         else:
             pen.line((x - reach_x, y - reach_y, x + reach_x * np.cos(start), y + reach_y), 255, width)
         mask = np.asarray(layer.resize((size, size), Image.Resampling.BOX), dtype=np.float32) / 255.0
@@ -136,8 +132,8 @@ def _scribble(canvas: np.ndarray, rng: np.random.Generator, size: int) -> None:
 
 
 def _digit_mask(digit: np.ndarray, rng: np.random.Generator, image_size: int) -> np.ndarray:
-    """The 8x8 digit, upscaled smoothly, turned, slanted and squeezed: opacity in [0, 1], cropped to its ink."""
-    side = int(round(image_size * rng.uniform(0.22, 0.46)))
+    """The 8x8 digit, upscaled smoothly, turned, slanted, squeezed: opacity in [0, 1], cropped to its ink."""
+    side = round(image_size * rng.uniform(0.24, 0.48))
     aspect, slant, turn = rng.uniform(0.75, 1.25), rng.uniform(-0.25, 0.25), np.deg2rad(rng.uniform(-22, 22))
     out = 2 * side
     padded = np.pad(digit, 2)
@@ -178,9 +174,9 @@ def _covered(box: tuple[int, int, int, int], by: tuple[int, int, int, int]) -> f
 
 
 def _ink(region: np.ndarray, opacity: np.ndarray, rng: np.random.Generator) -> None:
-    """Blend a random colour into the region; it differs from what lies there by a random, sometimes small, contrast."""
+    """Blend a colour into the region; it differs from what lies there by a random contrast."""
     below = region.mean((0, 1))
-    contrast = rng.uniform(0.18, 0.55) * (1.0 if rng.uniform() < 0.5 else -1.0)
+    contrast = rng.uniform(0.2, 0.58) * (1.0 if rng.uniform() < 0.5 else -1.0)
     if not 0.05 < below.mean() + contrast < 0.95:
         contrast = -contrast
     colour = np.clip(below + contrast + rng.normal(0.0, 0.08, 3), 0.0, 1.0)

@@ -90,7 +90,8 @@ class DigitScenes(RecordBuilder):
         buffer = io.BytesIO()
         image.save(buffer, format="PNG", compress_level=1)
         kept = record.labels
-        boxes = tuple((NAMES[d.label], tuple(map(float, d.box))) for d in placed if NAMES[d.label] in kept)
-        row = super().row(record._replace(boxes=boxes))
+        row = super().row(
+            record._replace(boxes=tuple((NAMES[d.label], d.box) for d in placed if NAMES[d.label] in kept))
+        )
         row["image"] = {"bytes": buffer.getvalue(), "path": None}
         return row

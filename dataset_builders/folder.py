@@ -14,13 +14,7 @@ from dataset_builders.record import SPLITS, Annotations, Record
 from dataset_builders.text_file import read_lines
 
 METADATA = "metadata.jsonl"
-SPLIT_FOLDERS = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
+SPLIT_FOLDERS = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
 IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 _KEYS = {"file_name", "labels", "ignored", "image_id", "split"}
 
@@ -42,14 +36,15 @@ def metadata_files(folder: Path) -> dict[Path, str | None]:
     if (folder / METADATA).is_file():
         if inner:
             raise ValueError(
-                f"{folder} has a {METADATA} of its own and one in {sorted(p.parent.name for p in inner)}; keep one kind."
+                f"{folder} has a {METADATA} of its own and one in {sorted(p.parent.name for p in inner)}; "
+                "keep one kind."
             )
         return {folder / METADATA: None}
     if not inner:
         state = "is empty" if not any(folder.iterdir()) else f"has no {METADATA}"
         raise FileNotFoundError(
             f"{folder} {state}; expected {METADATA} with one line "
-            '{"file_name": "a.jpg", "labels": ["cat", "dog"]} an image, there or in train/, validation/, test/.'
+            '{"file_name": "a.jpg", "labels": ["cat"]} an image, there or in train/, validation/, test/.'
         )
     return inner
 
@@ -58,8 +53,9 @@ def read_annotations(folder: str | Path) -> Annotations:
     """Records of a folder.
 
     Args:
-        folder: with metadata.jsonl (the split of a row is its `split`, else the first part of its file_name when that
-            is train, validation or test, else train), or with train/validation/test folders that have one each.
+        folder: with metadata.jsonl (the split of a row is its `split`, else the first part of its file_name
+            when that is train, validation or test, else train), or with train/validation/test folders that
+            have one each.
 
     Returns:
         Annotations whose vocabulary is all labels, sorted.
@@ -81,7 +77,7 @@ def read_annotations(folder: str | Path) -> Annotations:
             for key in {record.image_id, record.path}:
                 if key in seen:
                     raise ValueError(
-                        f"{source}: {key} was already given in {seen[key]}; every image may come once."
+                        f"{source}: {key} was already given in {seen[key]}; keep one of the two."
                     )
                 seen[key] = source
             splits.setdefault(row_split, []).append(record)
@@ -96,9 +92,7 @@ def _record(folder: Path, line: str, source: str, split: str | None) -> tuple[st
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{source}: not valid JSON, {error.msg} at column {error.colno}; mend the line."
-        ) from None
+        raise ValueError(f"{source}: not valid JSON, {error.msg} at column {error.colno}; mend it.") from None
     if not isinstance(row, dict) or "file_name" not in row:
         raise ValueError(f"{source}: no 'file_name'; expected an object with file_name and labels.")
     if "labels" not in row:
@@ -114,7 +108,7 @@ def _record(folder: Path, line: str, source: str, split: str | None) -> tuple[st
     )
     if both := set(labels) & set(ignored):
         raise ValueError(
-            f"{source}: {sorted(both)[0]!r} is in 'labels' and in 'ignored'; a label is one or the other."
+            f"{source}: {sorted(both)[0]!r} is in 'labels' and in 'ignored'; keep one of the two."
         )
     identity = str(row.get("image_id", name if split is None else f"{split}/{name}"))
     record = Record(identity, image_path(folder, name, source), labels, ignored, source=source)
@@ -125,9 +119,7 @@ def _split_of(row: dict[str, Any], name: str, split: str | None, source: str) ->
     given = row.get("split")
     if split is not None:
         if given is not None and SPLIT_FOLDERS.get(given) != split:
-            raise ValueError(
-                f"{source}: split {given!r} in the folder of split {split!r}; take the key or the row out."
-            )
+            raise ValueError(f"{source}: split {given!r} in the folder of split {split!r}; take the key out.")
         return split
     if given is None:
         return SPLIT_FOLDERS.get(name.replace("\\", "/").split("/")[0], "train") if "/" in name else "train"

@@ -12,8 +12,8 @@ from dataset_builders.record import Annotations, Record
 def hold_out(records: Sequence[Record], fraction: float, seed: int = 0) -> tuple[list[Record], list[Record]]:
     """Split records by image, stratified over labels, deterministically.
 
-    From the rarest label to the most frequent, images that carry it are drawn until the label has its share; images
-    without labels fill the rest. (A light form of Sechidis et al. 2011, iterative stratification.)
+    From the rarest label to the most frequent, images that carry it are drawn until the label has its share;
+    images without labels fill the rest. (A light form of Sechidis et al. 2011, iterative stratification.)
 
     Args:
         records: the training records.
@@ -27,9 +27,7 @@ def hold_out(records: Sequence[Record], fraction: float, seed: int = 0) -> tuple
         ValueError: the fraction is out of range or leaves a part empty.
     """
     if not 0 < fraction < 1:
-        raise ValueError(
-            f"validation_fraction is {fraction}; expected a number between 0 and 1, such as 0.1."
-        )
+        raise ValueError(f"validation_fraction is {fraction}; expected a share such as 0.1.")
     wanted = round(len(records) * fraction)
     if wanted == 0 or wanted == len(records):
         raise ValueError(f"validation_fraction {fraction} of {len(records)} images leaves one part empty.")
@@ -62,13 +60,10 @@ def with_validation(annotations: Annotations, fraction: float | None, seed: int 
     if fraction is None:
         return annotations
     if "validation" in annotations.splits:
-        raise ValueError(
-            "validation_fraction is set, but this data set has its own validation split; leave it unset."
-        )
+        raise ValueError("validation_fraction is set, but the data has its own validation split; unset it.")
     if "train" not in annotations.splits:
         raise ValueError(f"validation_fraction needs a train split; found {sorted(annotations.splits)}.")
     train, validation = hold_out(annotations.splits["train"], fraction, seed)
     others = {split: rows for split, rows in annotations.splits.items() if split != "train"}
-    return Annotations(
-        annotations.names, {"train": train, "validation": validation, **others}, annotations.notes
-    )
+    splits = {"train": train, "validation": validation, **others}
+    return Annotations(annotations.names, splits, annotations.notes)

@@ -44,39 +44,40 @@ def check_image(record: Record, level: CheckLevel = "decode") -> list[Finding]:
         Findings; empty when all is well.
     """
 
-    def finding(problem: str, sentence: str) -> Finding:
-        return Finding(record.path, problem, f"{record.path}: {sentence}", record.image_id)
-
     try:
         size = os.stat(record.path).st_size
     except (OSError, ValueError):
-        return [finding("missing", f"missing (named by {record.source or record.image_id})")]
-    if size == 0:
-        return [finding("empty", "zero bytes")]
-    return [] if level == "stat" else _decode(record, finding)
+        found = [("missing", f"missing (named by {record.source or record.image_id})")]
+    else:
+        found = [("empty", "zero bytes")] if size == 0 else _decode(record) if level == "decode" else []
+    return [
+        Finding(record.path, problem, f"{ascii_path(record.path)}: {what}", record.image_id)
+        for problem, what in found
+    ]
 
 
-def _decode(record: Record, finding: object) -> list[Finding]:
+def ascii_path(path: str) -> str:
+    """The path in printable form, also where its bytes are not UTF-8."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def _decode(record: Record) -> list[tuple[str, str]]:
     from PIL import Image
 
-    found: list[Finding] = []
-    make = finding if callable(finding) else Finding
     try:
         with Image.open(record.path) as image:
             file_format, mode, size = image.format, image.mode, image.size
             image.convert("RGB").load()
-    except (
-        Exception
-    ) as error:  # Pillow raises OSError, SyntaxError, struct.error, DecompressionBombError, ...
-        return [make("broken", f"cannot be decoded ({type(error).__name__}: {error})")]
+    except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, DecompressionBombError
+        return [("broken", f"cannot be decoded ({type(error).__name__}: {error})")]
+    found: list[tuple[str, str]] = []
     if record.size is not None and size != record.size:
-        found.append(make("wrong_size", f"{size[0]}x{size[1]} pixels, the annotation says {record.size}"))
+        width, height = record.size
+        found.append(("wrong_size", f"{size[0]}x{size[1]} pixels, the annotation says {width}x{height}"))
     if record.path.lower().endswith(_JPEG_NAMES) and file_format not in ("JPEG", "MPO"):
-        found.append(
-            make("other_format", f"is a {file_format} file with a JPEG name; it is read as {file_format}")
-        )
+        found.append(("other_format", f"a {file_format} file with a JPEG name; it is read as {file_format}"))
     if mode != "RGB":
-        found.append(make("converted", f"has colour mode {mode}; it is converted to RGB"))
+        found.append(("converted", f"has colour mode {mode}; it is converted to RGB"))
     return found
 
 
@@ -85,8 +86,13 @@ def check_images(records: Iterable[Record], level: CheckLevel = "stat") -> list[
     return [finding for record in records if record.path for finding in check_image(record, level)]
 
 
-def raise_for(findings: Sequence[Finding], split: str) -> None:
+def raise_for(findings: Sequence[Finding], split: str, count: int) -> None:
     """Name all bad files of a split in one error.
+
+    Args:
+        findings: what `check_images` found.
+        split: name of the split.
+        count: images in the split; when all are missing, one sentence says so.
 
     Raises:
         FileNotFoundError: every bad file is missing.
@@ -95,8 +101,14 @@ def raise_for(findings: Sequence[Finding], split: str) -> None:
     bad = [finding for finding in findings if finding.bad]
     if not bad:
         return
+    missing = all(finding.problem == "missing" for finding in bad)
+    if missing and len(bad) == count and count > 1:
+        raise FileNotFoundError(
+            f"Not one of the {count} images of split {split!r} is there, beginning with {bad[0].sentence}; "
+            "check data_dir against the layout in docs/datasets.md."
+        )
     text = (
-        f"{len(bad)} bad image file(s) in split {split!r}; mend them, or leave them out with on_bad_image='skip':\n"
-        + "\n".join(f"  {finding.sentence}" for finding in bad)
+        f"{len(bad)} bad image file(s) in split {split!r}; mend them, or leave them out with "
+        "on_bad_image='skip':\n" + "\n".join(f"  {finding.sentence}" for finding in bad)
     )
-    raise FileNotFoundError(text) if all(f.problem == "missing" for f in bad) else ValueError(text)
+    raise FileNotFoundError(text) if missing else ValueError(text)

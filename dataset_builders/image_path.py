@@ -9,15 +9,16 @@ from pathlib import Path
 
 
 @lru_cache(maxsize=65536)
-def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+def _folder(folder: str) -> tuple[str, str]:
+    """Absolute and resolved path of a folder; cached, for there are 100,000 images in a few folders."""
+    return os.path.abspath(folder), os.path.realpath(folder)
 
 
 def image_path(folder: Path, name: str, source: str) -> str:
     """Absolute path of the image that an annotation names.
 
-    The image folder itself may be a link (data often lies on another disk); a name inside an annotation may not
-    leave it.
+    The image folder itself may be a link (data often lies on another disk); a name inside an annotation may
+    not leave it.
 
     Args:
         folder: the folder that the names are relative to.
@@ -37,17 +38,16 @@ def image_path(folder: Path, name: str, source: str) -> str:
         raise ValueError(f"{source}: {name!r} is an absolute path; image names must be relative to {folder}.")
     if ".." in parts:
         raise ValueError(f"{source}: {name!r} points outside {folder}; image names may not contain '..'.")
-    path = os.path.join(os.path.abspath(folder), *parts)
-    root = _real_folder(os.path.abspath(folder))
-    parent = _real_folder(os.path.dirname(path))
-    real = parent
+    root, real_root = _folder(str(folder))
+    path = os.path.join(root, *parts)
+    real = real_root if len(parts) == 1 else _folder(os.path.dirname(path))[1]
     try:
         if stat.S_ISLNK(os.lstat(path).st_mode):
             real = os.path.realpath(path)
-    except OSError:
+    except OSError:  # a missing file is no link
         pass
-    if os.path.commonpath([root, real]) != root:
+    if real != real_root and os.path.commonpath([real_root, real]) != real_root:
         raise ValueError(
-            f"{source}: {name!r} is a link that leads outside {folder}; copy the file into the folder instead."
+            f"{source}: {name!r} is a link that leads outside {folder}; copy the file into it instead."
         )
     return path

@@ -21,8 +21,8 @@ def choose_labels(
         annotations: all records with all their labels.
         labels: the vocabulary, in id order; None keeps the data set's own.
         other_labels: what to do with annotated labels that `labels` does not name.
-        min_images_per_label: drop labels on fewer training images than this (counted before a validation part is
-            taken out of training).
+        min_images_per_label: drop labels on fewer training images than this (counted before a validation part
+            is taken out of training).
 
     Returns:
         New annotations whose notes count what was dropped.
@@ -39,29 +39,24 @@ def choose_labels(
     if labels is not None and other_labels == "raise":
         _refuse_unknown(annotations, set(names))
     if min_images_per_label > 1:
-        counts = annotations.label_counts(
-            "train" if "train" in annotations.splits else next(iter(annotations.splits))
-        )
+        counted = "train" if "train" in annotations.splits else next(iter(annotations.splits))
+        counts = annotations.label_counts(counted)
         rare = {name for name in names if counts.get(name, 0) < min_images_per_label}
         names = [name for name in names if name not in rare]
         notes.append(f"{len(rare)} labels on fewer than {min_images_per_label} training images were dropped.")
     if not names:
-        raise ValueError(
-            f"No label is left of {len(annotations.names)}; lower min_images_per_label or name others."
-        )
+        raise ValueError(f"No label is left of {len(annotations.names)}; lower min_images_per_label.")
     if names == annotations.names:
         return Annotations(names, annotations.splits, notes)
     keep = set(names)
-    splits = {
-        split: [_restrict(record, keep) for record in rows] for split, rows in annotations.splits.items()
-    }
+    splits = {split: [_restrict(r, keep) for r in rows] for split, rows in annotations.splits.items()}
     for split, rows in splits.items():
         before = sum(len(record.labels) for record in annotations.splits[split])
         dropped = before - sum(len(record.labels) for record in rows)
         bare = sum(1 for old, new in zip(annotations.splits[split], rows) if old.labels and not new.labels)
         notes.append(
-            f"{split}: {dropped} of {before} image labels were dropped with their words; {bare} images are left "
-            "without labels and stay as all-negative."
+            f"{split}: {dropped} of {before} image labels were dropped with their words; {bare} images are "
+            "left without labels and stay as all-negative."
         )
     return Annotations(names, splits, notes)
 
@@ -80,6 +75,6 @@ def _refuse_unknown(annotations: Annotations, known: set[str]) -> None:
             for name in (*record.labels, *record.ignored):
                 if name not in known:
                     raise ValueError(
-                        f"{record.source or record.image_id}: label {name!r} is not among the {len(known)} given "
-                        "labels; add it to labels, or pass other_labels='drop'."
+                        f"{record.source or record.image_id}: label {name!r} is not among the {len(known)} "
+                        "given labels; add it to labels, or pass other_labels='drop'."
                     )

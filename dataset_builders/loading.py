@@ -36,19 +36,19 @@ def load_splits(
     """Load a data set.
 
     Args:
-        name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome", or a folder: of images with
-            metadata.jsonl, or of parquet shards that prepare_dataset.py wrote.
+        name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome", or a folder: of images
+            with metadata.jsonl, or of parquet shards that prepare_dataset.py wrote.
         data_dir: where the named data set lies (not for digit_scenes).
         split: one split or slice, such as "train[:10%]"; None gives all.
         streaming: iterable data sets that read no further than asked.
         num_proc: processes that build the cache.
         cache_dir: where the Arrow cache goes; None is the datasets library's own.
         config: options of the builder. Common: labels, other_labels, min_images_per_label, unlabeled,
-            validation_fraction, split_seed, on_bad_image, check_images, with_boxes (see `builder.RecordConfig`).
+            validation_fraction, split_seed, on_bad_image, check_images, with_boxes (`builder.RecordConfig`).
 
     Returns:
-        A DatasetDict (IterableDatasetDict when streaming; one Dataset when `split` is given) with the columns image,
-        image_id, labels, ignored[, boxes].
+        A DatasetDict (IterableDatasetDict when streaming; one Dataset when `split` is given) with the columns
+        image, image_id, labels, ignored[, boxes].
 
     Raises:
         ValueError: an unknown data set or option, or bad annotations; names file and line.
@@ -75,11 +75,11 @@ def load_splits(
 
 def make_builder(
     name: str,
-    data_dir: str | os.PathLike[str] | None,
+    data_dir: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     **config: Any,
 ) -> Any:
-    """The `datasets` builder of a data set, keyed by its options, its code and the state of its annotation files.
+    """The `datasets` builder of a data set, keyed by its options, code and the state of its annotation files.
 
     Raises:
         ValueError: an unknown name or option.
@@ -91,17 +91,14 @@ def make_builder(
     known = {field.name for field in fields(builder_class.BUILDER_CONFIG_CLASS)}
     known -= {"name", "version", "data_dir", "data_files", "description"}
     if unknown := sorted(set(config) - known):
-        raise ValueError(
-            f"Unknown option {unknown[0]!r} of {name}; expected one of {', '.join(sorted(known))}."
-        )
+        expected = ", ".join(sorted(known))
+        raise ValueError(f"Unknown option {unknown[0]!r} of {name}; expected one of {expected}.")
     folder: Path | None = None
     if name == "digit_scenes":
         if data_dir is not None:
             raise ValueError("digit_scenes is drawn on this machine and takes no data_dir; leave it out.")
     elif data_dir is None:
-        raise ValueError(
-            f"{name} needs data_dir, the folder its owners publish; layouts are in docs/datasets.md."
-        )
+        raise ValueError(f"{name} needs data_dir, the folder its owners publish; see docs/datasets.md.")
     else:
         folder = Path(os.path.abspath(os.path.expanduser(data_dir)))
         if not folder.is_dir():
@@ -174,8 +171,8 @@ def _load_parquet(
 
     if config:
         raise ValueError(
-            f"{folder} holds prepared parquet shards, whose options are fixed; {sorted(config)[0]!r} must be given to "
-            "prepare_dataset.py when it writes them."
+            f"{folder} holds prepared parquet shards, whose options are fixed; {sorted(config)[0]!r} must be "
+            "given to prepare_dataset.py when it writes them."
         )
     shards = parquet_shards(Path(folder or "."))
     loaded = datasets.load_dataset(
@@ -188,7 +185,5 @@ def _load_parquet(
     )
     columns = (loaded if split else next(iter(loaded.values()))).features
     if missing := {"image", "image_id", "labels", "ignored"} - set(columns):
-        raise ValueError(
-            f"{folder}: the parquet shards lack the columns {sorted(missing)}; write them again."
-        )
+        raise ValueError(f"{folder}: the parquet shards lack the columns {sorted(missing)}; write them anew.")
     return loaded

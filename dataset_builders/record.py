@@ -62,7 +62,7 @@ def features(names: Sequence[str], with_boxes: bool = False) -> Any:
         with_boxes: add `boxes`, a list of {label, bbox (4,) left-top-right-bottom in pixels}.
 
     Returns:
-        {image, image_id, labels, ignored[, boxes]}; images are decoded as RGB, so that grey and CMYK files fit.
+        {image, image_id, labels, ignored[, boxes]}; images are decoded as RGB, so grey and CMYK files fit.
     """
     import datasets
 
