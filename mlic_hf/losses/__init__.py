@@ -1,0 +1,53 @@
+"""Losses on tensors: pure functions, torch only. METHODS.md says what each computes."""
+
+from __future__ import annotations
+
+from .asymmetric import asymmetric_loss
+from .binary_cross_entropy import binary_cross_entropy
+from .co_occurrence_contrast import co_occurrence_contrast, true_label_edges
+from .focal import focal
+from .gather import gather_rows, gather_with_gradient
+from .label_embedding_distillation import (
+    class_aware_distillation,
+    instance_aware_distillation,
+    label_embedding_distillation,
+)
+from .logit_distillation import multi_label_logit_distillation
+from .object_aware import partial_class_loss, reconstruction_loss
+from .pairwise_distance import pairwise_distances
+from .partial_softmax_distillation import partial_softmax_distillation
+from .partition_distillation import partition_distillation_kl, partition_distillation_mse, scatter_parts
+from .probabilistic_knowledge_transfer import probabilistic_knowledge_transfer
+from .relational_distillation import relational_distillation
+from .review_distillation import review_distillation
+from .review_fusion import ReviewFusion
+from .soft_margin import soft_margin
+from .supervised_contrastive import label_contrastive, supervised_contrastive
+
+__all__ = [
+    "ReviewFusion",
+    "asymmetric_loss",
+    "binary_cross_entropy",
+    "class_aware_distillation",
+    "co_occurrence_contrast",
+    "focal",
+    "gather_rows",
+    "gather_with_gradient",
+    "instance_aware_distillation",
+    "label_contrastive",
+    "label_embedding_distillation",
+    "multi_label_logit_distillation",
+    "pairwise_distances",
+    "partial_class_loss",
+    "partial_softmax_distillation",
+    "partition_distillation_kl",
+    "partition_distillation_mse",
+    "probabilistic_knowledge_transfer",
+    "reconstruction_loss",
+    "relational_distillation",
+    "review_distillation",
+    "scatter_parts",
+    "soft_margin",
+    "supervised_contrastive",
+    "true_label_edges",
+]

@@ -1,0 +1,125 @@
+"""The positive (image, label) pairs of a batch, grouped by label or by image, in a few padded blocks.
+
+Losses that compare the pairs of one label (or of one image) need every group's n x n block. Padding all
+groups to the largest would make memory follow the most frequent label; one group at a time is a Python loop.
+So groups are sorted by size and cut into blocks whose sizes lie between two powers of two: at most
+log2(largest) blocks, and a block holds at most twice the rows it needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SMALLEST_BLOCK = 4  # groups of 2, 3 and 4 share a block: one more block costs more than a few padded rows
+
+
+@dataclass(frozen=True)
+class Block:
+    """Groups of similar size: rows `start:stop` of the sorted pairs, laid out as (groups, width)."""
+
+    start: int
+    stop: int
+    groups: int
+    width: int
+    place: Tensor  # (rows,) where each row stands in the flattened (groups * width) layout
+    sizes: Tensor  # (groups,) how many rows of the layout are real
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """Rows (stop - start, d) -> (groups, width, d), zeros behind each group's own rows."""
+        flat = rows.new_zeros(self.groups * self.width, rows.shape[-1])
+        return flat.index_copy(0, self.place, rows).view(self.groups, self.width, -1)
+
+    def valid(self) -> Tensor:
+        """(groups, width) bool: the rows that are real."""
+        return torch.arange(self.width, device=self.sizes.device) < self.sizes[:, None]
+
+
+@dataclass(frozen=True)
+class PositiveGroups:
+    """Flat cell numbers (image * labels + label) of the pairs, sorted by group, and the blocks they fill."""
+
+    cells: Tensor
+    blocks: list[Block]
+
+
+def positive_groups(targets: Tensor, by: str, smallest: int = 2) -> PositiveGroups:
+    """Group the positive cells by "label" or by "image", dropping groups of fewer than `smallest`.
+
+    Args:
+        targets: (B, C) in {0, 1, -1}.
+        by: "label" or "image".
+        smallest: the least number of pairs a group needs to count.
+
+    Returns:
+        The pairs and their blocks; no block when no group is large enough.
+
+    Raises:
+        ValueError: for another grouping.
+    """
+    if by not in ("label", "image"):
+        raise ValueError(f'by is "{by}"; expected "label" or "image".')
+    positive = targets > 0
+    num_labels = positive.shape[1]
+    by_group = positive.t() if by == "label" else positive
+    sizes, order = by_group.sum(dim=1).sort(stable=True)
+    sizes_list = sizes.tolist()
+    first = sum(size < smallest for size in sizes_list)
+    order, sizes = order[first:], sizes[first:]
+    group, other = by_group[order].nonzero(as_tuple=True)
+    cells = other * num_labels + order[group] if by == "label" else order[group] * num_labels + other
+    starts = sizes.cumsum(0) - sizes
+    offset = torch.arange(len(cells), device=cells.device) - starts[group]
+    return PositiveGroups(cells, _blocks(sizes_list[first:], sizes, group, offset))
+
+
+def _blocks(sizes_list: list[int], sizes: Tensor, group: Tensor, offset: Tensor) -> list[Block]:
+    blocks: list[Block] = []
+    first, start, total = 0, 0, len(sizes_list)
+    while first < total:
+        limit = max(SMALLEST_BLOCK, 1 << (sizes_list[first] - 1).bit_length())
+        last = first
+        while last < total and sizes_list[last] <= limit:
+            last += 1
+        width, rows = sizes_list[last - 1], sum(sizes_list[first:last])
+        place = (group[start : start + rows] - first) * width + offset[start : start + rows]
+        blocks.append(Block(start, start + rows, last - first, width, place, sizes[first:last]))
+        first, start = last, start + rows
+    return blocks
+
+
+class _TakeRows(torch.autograd.Function):
+    """Distinct rows of a table. The stock index gradients accumulate; distinct rows need one plain copy."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, table: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.table_shape = table.shape  # type: ignore[attr-defined]
+        return table.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        grad = grads[0].new_zeros(ctx.table_shape)  # type: ignore[attr-defined]
+        return grad.index_copy_(0, index, grads[0]), None
+
+
+def take_rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of a table at distinct places: (R, d), (N,) -> (N, d); gradients are copied, not added."""
+    return _TakeRows.apply(table, index)
+
+
+def take_cells(embeddings: Tensor, cells: Tensor) -> Tensor:
+    """The embeddings of distinct (image, label) cells: (B, C, d), (N,) -> (N, d).
+
+    Raises:
+        ValueError: when the embeddings are not (images, labels, width).
+    """
+    if embeddings.dim() != 3:
+        raise ValueError(
+            f"label embeddings have shape {tuple(embeddings.shape)}; expected (images, labels, width), one "
+            "embedding a label. A model with grouped outputs has none."
+        )
+    return take_rows(embeddings.flatten(0, 1), cells)
