@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoVideoProcessor,
+)
 
 from mlic_hf.modeling import ARCHITECTURES, MultiLabelImageProcessor
 
@@ -14,6 +20,9 @@ def register_auto_classes() -> None:
         AutoConfig.register(model_type, config_class, exist_ok=True)
         AutoModel.register(config_class, model_class, exist_ok=True)
         AutoModelForImageClassification.register(config_class, model_class, exist_ok=True)
+        # transformers looks for a video processor wherever it finds an image processor's code, and would ask
+        # the user whether to run it: an empty entry says that there is none
+        AutoVideoProcessor.register(config_class, None, exist_ok=True)
         try:
             AutoImageProcessor.register(config_class, image_processor_classes=processors, exist_ok=True)
         except TypeError:  # transformers before 5.4 or so knows one class for all backends

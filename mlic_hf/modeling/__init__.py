@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from .backbone_mlic import TimmBackbone
+from .base_mlic import MultiLabelModel
+from .configuration_co_occurrence_mlic import CoOccurrenceConfig
+from .configuration_label_transformer_mlic import LabelTransformerConfig
 from .configuration_linear_mlic import LinearConfig
 from .configuration_ml_decoder_mlic import MLDecoderConfig
 from .configuration_mlic import MultiLabelConfig
+from .configuration_mulcon_mlic import MulConConfig
+from .configuration_query2label_mlic import Query2LabelConfig
 from .image_processing_mlic import MultiLabelImageProcessor
+from .modeling_co_occurrence_mlic import CoOccurrenceForImageClassification
+from .modeling_label_transformer_mlic import LabelTransformerForImageClassification
 from .modeling_linear_mlic import LinearForImageClassification
 from .modeling_ml_decoder_mlic import MLDecoderForImageClassification
-from .outputs_mlic import MultiLabelOutput
+from .modeling_mulcon_mlic import MulConForImageClassification
+from .modeling_query2label_mlic import Query2LabelForImageClassification
+from .outputs_mlic import CoOccurrenceOutput, MLDecoderOutput, MulConOutput, MultiLabelOutput
+from .word_vectors_mlic import load_word_vectors
 
-ARCHITECTURES = {
-    config.model_type: (config, model)
-    for config, model in (
-        (LinearConfig, LinearForImageClassification),
-        (MLDecoderConfig, MLDecoderForImageClassification),
-    )
+# model_type -> (config class, model class)
+ARCHITECTURES: dict[str, tuple[type[MultiLabelConfig], type[MultiLabelModel]]] = {
+    "mlic_linear": (LinearConfig, LinearForImageClassification),
+    "mlic_ml_decoder": (MLDecoderConfig, MLDecoderForImageClassification),
+    "mlic_query2label": (Query2LabelConfig, Query2LabelForImageClassification),
+    "mlic_label_transformer": (LabelTransformerConfig, LabelTransformerForImageClassification),
+    "mlic_mulcon": (MulConConfig, MulConForImageClassification),
+    "mlic_co_occurrence": (CoOccurrenceConfig, CoOccurrenceForImageClassification),
 }
 
 for _config, _model in ARCHITECTURES.values():
@@ -26,12 +38,25 @@ MultiLabelImageProcessor.register_for_auto_class()
 
 __all__ = [
     "ARCHITECTURES",
+    "CoOccurrenceConfig",
+    "CoOccurrenceForImageClassification",
+    "CoOccurrenceOutput",
+    "LabelTransformerConfig",
+    "LabelTransformerForImageClassification",
     "LinearConfig",
     "LinearForImageClassification",
     "MLDecoderConfig",
     "MLDecoderForImageClassification",
+    "MLDecoderOutput",
+    "MulConConfig",
+    "MulConForImageClassification",
+    "MulConOutput",
     "MultiLabelConfig",
     "MultiLabelImageProcessor",
+    "MultiLabelModel",
     "MultiLabelOutput",
+    "Query2LabelConfig",
+    "Query2LabelForImageClassification",
     "TimmBackbone",
+    "load_word_vectors",
 ]

@@ -1,4 +1,4 @@
-"""Any timm network as a source of feature maps: channels first, four stages fine to coarse, any input size."""
+"""Any timm network as a source of feature maps: channels first, stages fine to coarse, any input size."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TimmBackbone(nn.Module):
         self.freeze_stages = config.freeze_stages
         if self.freeze_stages > len(self._stage_modules):
             raise ValueError(
-                f"freeze_stages is {self.freeze_stages}, but {self.name} has {len(self._stage_modules)} stages."
+                f"freeze_stages is {self.freeze_stages}; {self.name} has {len(self._stage_modules)} stages."
             )
         self._checkpointing = False
         self.apply_freezing()
@@ -116,12 +116,12 @@ class TimmBackbone(nn.Module):
         return list(self(pixel_values, with_stages=True)[1])
 
     def load_pretrained(self, config: MultiLabelConfig, pretrained: bool | str) -> None:
-        """Load timm's weights (True) or a local state dict of this timm network (a path); False does nothing."""
+        """Load timm's weights (True) or a local state dict of this network (a path); False does nothing."""
         if pretrained:
             self.net.load_state_dict(read_pretrained(config, pretrained))
 
     def reparameterize(self) -> None:
-        """Fuse parallel branches into single convolutions, for inference. Raises ValueError if there are none."""
+        """Fuse parallel branches for inference. Raises ValueError if there are none."""
         fuse_branches(self.net, self.name)
 
     def train(self, mode: bool = True) -> TimmBackbone:
@@ -142,7 +142,7 @@ class TimmBackbone(nn.Module):
             parameter.requires_grad_(False)
 
     def _frozen_parameters(self) -> list[nn.Parameter]:
-        # timm registers modules in the order of the pass: all up to the stage's last parameter are upstream of it
+        # timm registers modules in the order of the pass: what precedes the stage's end is upstream of it
         if self.freeze_stages == 0:
             return []
         named = list(self.net.named_parameters())
@@ -167,7 +167,7 @@ class TimmBackbone(nn.Module):
         if getattr(net, "output_fmt", "NCHW") == "NHWC":
             features = features.permute(0, 3, 1, 2)
         if type(getattr(net, "head", None)).__name__ == "NormMlpClassifierHead":
-            # Differs: timm's ConvNeXt pools first and normalises after; heads that read the map need it normalised
+            # Differs: timm's ConvNeXt pools first and normalises after; heads read the normalised map
             features = net.head.norm(features)
         return features
 

@@ -27,7 +27,7 @@ class HeadRequest:
 class MultiLabelModel(PreTrainedModel):
     """Base of the architectures: `backbone` (timm) and `head`, whose parameters carry these prefixes.
 
-    A subclass names its config class, its output class, what its head can give (`provides`) and builds the head.
+    A subclass names its config and output class, what its head can give (`provides`), and builds the head.
     A head is a module `head(feature_map, request) -> dict` with at least "logits" (B, C).
     """
 
@@ -69,7 +69,7 @@ class MultiLabelModel(PreTrainedModel):
         Args:
             pixel_values: (B, 3, H, W), normalised with the backbone's mean and std.
             labels: (B, C) in {1, 0, -1} (-1 unknown), for the loss.
-            output_label_embeddings: also label embeddings (B, C, d) and what the architecture gives with them.
+            output_label_embeddings: also label embeddings (B, C, d) and what belongs to them.
             output_feature_map: also the map (B, D, h, w) that the head reads.
             output_stage_maps: also the backbone's stages, fine to coarse.
             output_attentions: also the cross-attention weights.
@@ -98,7 +98,7 @@ class MultiLabelModel(PreTrainedModel):
         for name in sorted(name for name, wanted in asked.items() if wanted):
             if name not in self.provides:
                 raise ValueError(
-                    f"{type(self).__name__} gives no {name}; it offers {sorted(self.provides) or 'only logits'}. "
+                    f"{type(self).__name__} gives no {name}; it offers {sorted(self.provides)}. "
                     f"Leave output_{name} out or choose another architecture."
                 )
 
@@ -134,7 +134,7 @@ class MultiLabelModel(PreTrainedModel):
         return model
 
     def reparameterize(self) -> Any:
-        """Fuse the backbone's parallel branches (RepVGG and its like) for inference; returns the model itself.
+        """Fuse the backbone's parallel branches (RepVGG and its like) for inference; returns the model.
 
         Raises:
             ValueError: when it is already fused or has nothing to fuse.
@@ -147,15 +147,15 @@ class MultiLabelModel(PreTrainedModel):
         return self
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; the repository also answers `AutoModel`, not only the image classification class."""
+        """As in transformers; the saved folder also answers `AutoModel`."""
         kept = dict(getattr(self.config, "auto_map", None) or {})
         module = type(self).__module__.split(".")[-1]
         self.config.auto_map = {**kept, "AutoModel": f"{module}.{type(self).__name__}"}
         return super().save_pretrained(save_directory, *args, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:
-        # timm has initialised its own modules; from_pretrained builds on the meta device, where the buffers that
-        # are not stored must be computed anew
+        # timm has initialised its own modules; from_pretrained builds on the meta device, where buffers
+        # that are not stored must be computed anew
         if hasattr(module, "init_non_persistent_buffers"):
             module.init_non_persistent_buffers()
         if getattr(module, "_mlic_own", False) and hasattr(module, "reset_parameters"):
@@ -178,7 +178,7 @@ def checked_names(labels: Sequence[str]) -> list[str]:
 
 
 def reject_unknown_fields(config_class: type[MultiLabelConfig], fields: dict[str, Any]) -> None:
-    """Raises ValueError for a keyword that no config of this architecture has (a config itself accepts anything)."""
+    """Raises ValueError for a keyword that this config does not have (a config itself accepts anything)."""
     known = set(config_class().to_dict()) | {"thresholds"}
     unknown = sorted(set(fields) - known)
     if unknown:

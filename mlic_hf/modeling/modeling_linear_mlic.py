@@ -42,7 +42,7 @@ class LinearForImageClassification(MultiLabelModel):
 
     Shapes: pixel_values (B, 3, H, W) -> logits (B, C); class maps (B, C, h, w) on request.
     Papers: the ResNet-101, ResNeXt-50 and TResNet-L models of PSD; with `classifier_bias=False`,
-    `class_maps_first=True` and `output_stride=16` the classifier of OASS, whose 1x1 convolution gives class maps.
+    `class_maps_first=True` and `output_stride=16` the classifier of OASS, a 1x1 convolution to class maps.
     """
 
     config_class = LinearConfig

@@ -1,4 +1,4 @@
-"""ML-Decoder: cross-attention from fixed queries to the feature map, one query a label or a group of labels."""
+"""ML-Decoder: cross-attention from fixed queries to the feature map, one query a label or label group."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ class MLDecoderHead(nn.Module):
 class MLDecoderForImageClassification(MultiLabelModel):
     """A timm backbone and an ML-Decoder (Ridnik et al., 2023), the model of L2D.
 
-    Shapes: pixel_values (B, 3, H, W) -> logits (B, C). With one group a label, `output_label_embeddings` gives
-    `label_embeddings` (B, C, d); with fewer groups it gives `group_embeddings` (B, G, d) instead.
+    Shapes: pixel_values (B, 3, H, W) -> logits (B, C). With one group a label,
+    `output_label_embeddings` gives `label_embeddings` (B, C, d); with fewer, `group_embeddings` (B, G, d).
     """
 
     config_class = MLDecoderConfig

@@ -37,7 +37,7 @@ class MultiLabelOutput(ModelOutput):
 
 @dataclass
 class MLDecoderOutput(MultiLabelOutput):
-    """Adds `group_embeddings` (B, groups, d), given instead of `label_embeddings` when a group holds several labels."""
+    """Adds `group_embeddings` (B, G, d), instead of `label_embeddings` when groups hold several labels."""
 
     group_embeddings: Tensor | None = None
 
@@ -51,7 +51,7 @@ class MulConOutput(MultiLabelOutput):
 
 @dataclass
 class CoOccurrenceOutput(MultiLabelOutput):
-    """Adds `co_occurrence` W (B, C, C) in (0, 1) and `graph_embeddings` G (B, C, D), with the label embeddings."""
+    """Adds `co_occurrence` W (B, C, C) and `graph_embeddings` G (B, C, D), with the label embeddings."""
 
     co_occurrence: Tensor | None = None
     graph_embeddings: Tensor | None = None

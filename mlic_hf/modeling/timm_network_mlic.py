@@ -102,7 +102,7 @@ def classifier_names(net: nn.Module) -> tuple[str, ...]:
 
 
 def read_pretrained(config: MultiLabelConfig, pretrained: bool | str) -> dict[str, Tensor]:
-    """State dict of a config's network with pretrained weights, resampled to its input size by timm where needed.
+    """State dict of a config's network with pretrained weights, which timm fits to its input size.
 
     Args:
         config: names the backbone.
@@ -134,8 +134,8 @@ def _check_file(net: nn.Module, path: str, name: str) -> None:
     extra = sorted(key for key in found - wanted if not key.startswith(classifier_names(net)))
     if missing or extra:
         raise ValueError(
-            f"{path} does not hold a timm {name}: {len(missing)} keys are missing ({', '.join(missing[:3])}...) "
-            f"and {len(extra)} are unexpected ({', '.join(extra[:3])}...)."
+            f"{path} does not hold a timm {name}: {len(missing)} keys are missing, the first {missing[:3]}, "
+            f"and {len(extra)} are unexpected, the first {extra[:3]}."
         )
 
 

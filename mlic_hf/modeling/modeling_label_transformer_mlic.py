@@ -1,0 +1,146 @@
+"""Label transformer: places and labels in one sequence, read off at the label positions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .attention_mlic import Attention, FeedForward, as_sequence
+from .base_mlic import HeadRequest, MultiLabelModel
+from .configuration_label_transformer_mlic import LabelTransformerConfig
+from .word_vectors_mlic import load_word_vectors
+
+
+class PreNormLayer(nn.Module):
+    """x + attention(norm(x)), then x + feed_forward(norm(x)).
+
+    Shapes: (B, N, d) -> (B, N, d) and, when asked for, the weights (B, heads, N, N).
+    """
+
+    def __init__(self, config: LabelTransformerConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.width)
+        self.attention = Attention(
+            config.width, config.num_heads, config.head_width, config.dropout, projection_bias=False
+        )
+        self.feed_forward_norm = nn.LayerNorm(config.width)
+        self.feed_forward = FeedForward(config.width, config.feed_forward_size, config.dropout, "gelu")
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+        normed = self.attention_norm(x)
+        mixed, weights = self.attention(normed, normed, normed, need_weights)
+        x = x + self.dropout(mixed)
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), weights
+
+
+class LabelTransformerHead(nn.Module):
+    """Features and label vectors, brought to one width, attend to each other; one linear reads the labels.
+
+    Shapes: feature map (B, D, h, w) -> logits (B, C), label embeddings (B, C, d).
+
+    Attributes:
+        word_vectors: (C, label_vector_size), a buffer when given, a parameter when learned.
+    """
+
+    word_vectors: Tensor
+
+    def __init__(self, in_features: int, config: LabelTransformerConfig) -> None:
+        super().__init__()
+        self.learned = config.label_vectors == "learned"
+        vectors = torch.empty(config.num_labels, config.label_vector_size)
+        if self.learned:
+            self.word_vectors = nn.Parameter(vectors)
+        else:
+            self.register_buffer("word_vectors", vectors)
+        self.feature_projection = nn.Linear(in_features, config.width)
+        self.word_projection = nn.Linear(config.label_vector_size, config.width)
+        self.layers = nn.ModuleList(PreNormLayer(config) for _ in range(config.depth))
+        self.classifier = nn.Linear(config.width, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.learned:
+            nn.init.normal_(self.word_vectors)
+        else:
+            # word vectors that were never given must not pass for zeros
+            nn.init.constant_(self.word_vectors, float("nan"))
+
+    def forward(self, feature_map: Tensor, request: HeadRequest) -> dict[str, object]:
+        features = self.feature_projection(as_sequence(feature_map))
+        words = torch.relu(self.word_projection(self.word_vectors.to(features.dtype)))
+        places, labels = features.shape[1], words.shape[0]
+        x = torch.cat((features, words.expand(features.shape[0], -1, -1)), dim=1)
+        attentions = []
+        for layer in self.layers:
+            x, weights = layer(x, request.attentions)
+            if weights is not None:
+                attentions.append(weights[:, :, places:, :places])
+        embeddings = x[:, places : places + labels]
+        return {
+            "logits": self.classifier(embeddings).squeeze(-1),
+            "label_embeddings": embeddings if request.label_embeddings else None,
+            "attentions": tuple(attentions) if request.attentions else None,
+        }
+
+
+class LabelTransformerForImageClassification(MultiLabelModel):
+    """A timm backbone and a transformer over its places and the labels' word vectors (PSD's R101-TF).
+
+    Shapes: pixel_values (B, 3, H, W) -> logits (B, C), label embeddings (B, C, d), attentions from the
+    labels to the places, a layer (B, heads, C, h*w).
+    """
+
+    config_class = LabelTransformerConfig
+    provides = frozenset({"label_embeddings", "attentions"})
+
+    def build_head(self, config: LabelTransformerConfig) -> nn.Module:
+        return LabelTransformerHead(self.backbone.num_features, config)
+
+    @classmethod
+    def from_timm(
+        cls,
+        backbone: str,
+        labels: Sequence[str],
+        *,
+        pretrained: bool | str = True,
+        word_vectors: Tensor | str | os.PathLike | None = None,
+        **config_kwargs: Any,
+    ) -> Any:
+        """As `MultiLabelModel.from_timm`, with the labels' word vectors.
+
+        Args:
+            backbone, labels, pretrained, **config_kwargs: as there.
+            word_vectors: (C, n) one row a label, or the path of a GloVe text file from which the labels'
+                vectors are read; they become a buffer. None for learned label vectors.
+
+        Raises:
+            ValueError: when `label_vectors="words"` comes without vectors, or they do not fit the labels.
+        """
+        if isinstance(word_vectors, (str, os.PathLike)):
+            word_vectors = load_word_vectors(word_vectors, labels)
+        if word_vectors is None:
+            if config_kwargs.get("label_vectors") == "words":
+                raise ValueError(
+                    "label_vectors is 'words', but word_vectors is missing: pass a tensor or a file."
+                )
+            return super().from_timm(backbone, labels, pretrained=pretrained, **config_kwargs)
+        fields = {**config_kwargs, "label_vectors": "words", "label_vector_size": word_vectors.shape[-1]}
+        model = super().from_timm(backbone, labels, pretrained=pretrained, **fields)
+        model.set_word_vectors(word_vectors)
+        return model
+
+    def set_word_vectors(self, word_vectors: Tensor) -> None:
+        """Fill the buffer with (C, n) vectors. Raises ValueError when shape or values do not fit."""
+        own = self.head.word_vectors
+        if word_vectors.shape != own.shape or not torch.isfinite(word_vectors).all():
+            raise ValueError(
+                f"word_vectors has shape {tuple(word_vectors.shape)} for {tuple(own.shape)}, "
+                "or is not finite; expected one finite row a label."
+            )
+        with torch.no_grad():
+            own.copy_(word_vectors)

@@ -1,0 +1,89 @@
+"""Post-norm transformer layers with optional positions, as DETR and its multi-label descendants use them."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .attention_mlic import Attention, FeedForward
+
+
+def with_position(x: Tensor, position: Tensor | None) -> Tensor:
+    """x + position, or x."""
+    return x if position is None else x + position
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each followed by dropout, residual and LayerNorm.
+
+    Shapes: x (B, N, d), position (1 or B, N, d) or None, added to queries and keys -> (B, N, d).
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = Attention(width, heads, dropout=dropout)
+        self.self_attention_norm = nn.LayerNorm(width)
+        self.feed_forward = FeedForward(width, hidden, dropout)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, position: Tensor | None = None) -> Tensor:
+        located = with_position(x, position)
+        x = self.self_attention_norm(x + self.dropout(self.self_attention(located, located, x)[0]))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention between targets (optional), cross-attention to the memory, feed-forward; post-norm.
+
+    Shapes: target (B, C, d), memory (B, N, d), query position (1 or B, C, d), memory position (1 or B, N, d)
+    -> (B, C, d) and, when asked for, the cross-attention weights (B, heads, C, N).
+    """
+
+    def __init__(
+        self, width: int, heads: int, hidden: int, dropout: float, self_attention: bool = True
+    ) -> None:
+        super().__init__()
+        self.self_attention = Attention(width, heads, dropout=dropout) if self_attention else None
+        self.self_attention_norm = nn.LayerNorm(width) if self_attention else None
+        self.cross_attention = Attention(width, heads, dropout=dropout)
+        self.cross_attention_norm = nn.LayerNorm(width)
+        self.feed_forward = FeedForward(width, hidden, dropout)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        target: Tensor,
+        memory: Tensor,
+        query_position: Tensor | None = None,
+        memory_position: Tensor | None = None,
+        need_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        x = target
+        if self.self_attention is not None and self.self_attention_norm is not None:
+            located = with_position(x, query_position)
+            x = self.self_attention_norm(x + self.dropout(self.self_attention(located, located, x)[0]))
+        found, weights = self.cross_attention(
+            with_position(x, query_position), with_position(memory, memory_position), memory, need_weights
+        )
+        x = self.cross_attention_norm(x + self.dropout(found))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x))), weights
+
+
+class LabelClassifier(nn.Module):
+    """One weight vector and one bias a label.
+
+    Args:
+        labels: number C of labels.
+        width: width d of a label's vector.
+
+    Shapes: (B, C, d) -> (B, C).
+    """
+
+    def __init__(self, labels: int, width: int) -> None:
+        super().__init__()
+        # a Linear holds these shapes and brings its usual initialisation; its product is not used
+        self.linear = nn.Linear(width, labels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.linear.weight).sum(dim=-1) + self.linear.bias
