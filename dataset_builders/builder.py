@@ -76,7 +76,11 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         return False
 
     def annotations(self) -> Annotations:
-        """`read()` after the common options: unlabelled images, vocabulary, validation part, image check."""
+        """`chosen()` after the image check."""
+        return _without_bad(self.chosen(), self.config.check_images, self.config.on_bad_image)
+
+    def chosen(self) -> Annotations:
+        """`read()` after the common options: unlabelled images, vocabulary, validation part."""
         config = self.config
         annotations = self.read()
         if config.unlabeled == "drop" or (config.unlabeled is None and self.drops_unlabeled()):
@@ -89,7 +93,7 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         for split, records in annotations.splits.items():
             if not records:
                 raise ValueError(f"Split {split!r} of {config.data_dir or self.name} has no image.")
-        return _without_bad(annotations, config.check_images, config.on_bad_image)
+        return annotations
 
     def finish(self, annotations: Annotations) -> Annotations:
         """A data set's last word, once the splits are final."""

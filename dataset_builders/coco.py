@@ -111,7 +111,7 @@ def read_annotations(
 
     Returns:
         Splits "train" (train20xx) and "validation" (val20xx), images without labels included. A label is
-        positive when any object of the image has it, crowds included, as in the lists the papers train on.
+        positive when any object of the image has it, crowds included, as in the papers' lists.
 
     Raises:
         FileNotFoundError, ValueError: missing, cut or inconsistent annotations; names file and entry.
@@ -132,7 +132,7 @@ def read_annotations(
             phase_names, splits[PHASES[phase]] = _read_instances(path, folder, label_order, with_boxes)
         except (KeyError, TypeError) as error:
             raise ValueError(
-                f"{path}: an entry lacks or misuses {error}; expected the fields of an official instances file."
+                f"{path}: an entry lacks or misuses {error}; expected an official instances file."
             ) from error
         if names and names != phase_names:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
@@ -44,16 +45,36 @@ def check_image(record: Record, level: CheckLevel = "decode") -> list[Finding]:
         Findings; empty when all is well.
     """
 
+    return look_at_image(record, level)[0]
+
+
+def look_at_image(record: Record, level: CheckLevel = "decode") -> tuple[list[Finding], str]:
+    """Findings on one image file, and a hash of its pixels.
+
+    Args:
+        record: see `check_image`.
+        level: see `check_image`.
+
+    Returns:
+        (findings, 32 hex digits of size and RGB pixels, "" where nothing was decoded): two files of one
+        picture share the digits although their metadata differ.
+    """
+    digest = ""
+    found: list[tuple[str, str]] = []
     try:
         size = os.stat(record.path).st_size
     except (OSError, ValueError):
         found = [("missing", f"missing (named by {record.source or record.image_id})")]
     else:
-        found = [("empty", "zero bytes")] if size == 0 else _decode(record) if level == "decode" else []
-    return [
+        if size == 0:
+            found = [("empty", "zero bytes")]
+        elif level == "decode":
+            found, digest = _decode(record)
+    findings = [
         Finding(record.path, problem, f"{ascii_path(record.path)}: {what}", record.image_id)
         for problem, what in found
     ]
+    return findings, digest
 
 
 def ascii_path(path: str) -> str:
@@ -61,15 +82,16 @@ def ascii_path(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def _decode(record: Record) -> list[tuple[str, str]]:
+def _decode(record: Record) -> tuple[list[tuple[str, str]], str]:
     from PIL import Image
 
     try:
         with Image.open(record.path) as image:
             file_format, mode, size = image.format, image.mode, image.size
-            image.convert("RGB").load()
+            rgb = image.convert("RGB")
+            digest = hashlib.blake2b(repr(size).encode() + rgb.tobytes(), digest_size=16).hexdigest()
     except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, DecompressionBombError
-        return [("broken", f"cannot be decoded ({type(error).__name__}: {error})")]
+        return [("broken", f"cannot be decoded ({type(error).__name__}: {error})")], ""
     found: list[tuple[str, str]] = []
     if record.size is not None and size != record.size:
         width, height = record.size
@@ -78,7 +100,7 @@ def _decode(record: Record) -> list[tuple[str, str]]:
         found.append(("other_format", f"a {file_format} file with a JPEG name; it is read as {file_format}"))
     if mode != "RGB":
         found.append(("converted", f"has colour mode {mode}; it is converted to RGB"))
-    return found
+    return found, digest
 
 
 def check_images(records: Iterable[Record], level: CheckLevel = "stat") -> list[Finding]:

@@ -22,6 +22,8 @@ BUILDERS = {
     "folder": "ImageFolder",
 }
 
+HUB = "hub:"
+
 
 def load_splits(
     name_or_folder: str | os.PathLike[str],
@@ -37,7 +39,8 @@ def load_splits(
 
     Args:
         name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome", or a folder: of images
-            with metadata.jsonl, or of parquet shards that prepare_dataset.py wrote.
+            with metadata.jsonl, or of parquet shards that prepare_dataset.py wrote;
+            "hub:owner/name" is one on the Hub.
         data_dir: where the named data set lies (not for digit_scenes).
         split: one split or slice, such as "train[:10%]"; None gives all.
         streaming: iterable data sets that read no further than asked.
@@ -59,9 +62,14 @@ def load_splits(
         import datasets  # noqa: F401
     except ImportError as error:
         raise ImportError("Data sets need the datasets library: pip install 'mlic_hf[data]'.") from error
-    name, folder = _resolve(name_or_folder, data_dir)
-    if name == "parquet":
-        return _load_parquet(folder, split, streaming, num_proc, cache_dir, config)
+    name, folder = resolve(name_or_folder, data_dir)
+    if name in ("parquet", "hub"):
+        if config:
+            raise ValueError(
+                f"{name_or_folder} was prepared before, so its options are fixed; {sorted(config)[0]!r} must be "
+                "given to prepare_dataset.py when it writes the data set."
+            )
+        return _load_prepared(name, folder, split, streaming, num_proc, cache_dir)
     builder = make_builder(name, folder, cache_dir, **config)
     if streaming:
         loaded = builder.as_streaming_dataset(split=split)
@@ -128,18 +136,24 @@ def source_hash(annotation_files: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _resolve(
+def resolve(
     name_or_folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
 ) -> tuple[str, str | os.PathLike[str] | None]:
-    """The builder's name and the folder it reads."""
+    """The builder's name ("folder", "parquet" or "hub" where none was named) and the place it reads.
+
+    Raises:
+        ValueError: neither a name nor a folder, or a folder given twice.
+    """
     text = os.fspath(name_or_folder)
     if text in BUILDERS:
         return text, data_dir
+    if text.startswith(HUB):
+        return "hub", text.removeprefix(HUB)
     folder = Path(text).expanduser()
     if not folder.is_dir():
         raise ValueError(
-            f"{text!r} is neither a folder nor a data set; expected a folder with metadata.jsonl or one of "
-            f"{', '.join(BUILDERS)}."
+            f"{text!r} is neither a folder nor a data set; expected a folder with metadata.jsonl, hub:owner/name "
+            f"or one of {', '.join(BUILDERS)}."
         )
     if data_dir is not None:
         raise ValueError(f"{text!r} is a folder itself; data_dir is for named data sets, leave it out.")
@@ -159,31 +173,26 @@ def parquet_shards(folder: Path) -> dict[str, list[str]]:
     return {}
 
 
-def _load_parquet(
-    folder: str | os.PathLike[str] | None,
+def _load_prepared(
+    kind: str,
+    place: str | os.PathLike[str] | None,
     split: str | None,
     streaming: bool,
     num_proc: int | None,
     cache_dir: str | os.PathLike[str] | None,
-    config: dict[str, Any],
 ) -> Any:
+    """A data set that prepare_dataset.py wrote, from a folder or from the Hub."""
     import datasets
 
-    if config:
-        raise ValueError(
-            f"{folder} holds prepared parquet shards, whose options are fixed; {sorted(config)[0]!r} must be "
-            "given to prepare_dataset.py when it writes them."
-        )
-    shards = parquet_shards(Path(folder or "."))
+    where = {"path": "parquet", "data_files": parquet_shards(Path(place or "."))}
     loaded = datasets.load_dataset(
-        "parquet",
-        data_files=shards,
+        **({"path": str(place)} if kind == "hub" else where),
         split=split,
         streaming=streaming,
         num_proc=num_proc,
         cache_dir=None if cache_dir is None else str(cache_dir),
     )
-    columns = (loaded if split else next(iter(loaded.values()))).features
+    columns = (loaded if split else next(iter(loaded.values()))).features or {}
     if missing := {"image", "image_id", "labels", "ignored"} - set(columns):
-        raise ValueError(f"{folder}: the parquet shards lack the columns {sorted(missing)}; write them anew.")
+        raise ValueError(f"{place}: the data set lacks the columns {sorted(missing)}; prepare it anew.")
     return loaded

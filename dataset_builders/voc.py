@@ -54,8 +54,8 @@ class VocConfig(RecordConfig):
         year: "2007" or "2012".
         train_split: the list to train on: "trainval" or "train" (2007); "train", "trainval" or "train_aug"
             (2012). None is trainval for 2007 and train for 2012.
-        difficult: a label with difficult objects only is "ignored" (-1 everywhere), "positive" (as L2D trains)
-            or "negative_ignored" (0 in training, -1 in validation and test, as CoCo).
+        difficult: a label with difficult objects only is "ignored" (-1 everywhere), "positive" (as L2D
+            trains) or "negative_ignored" (0 in training, -1 in validation and test, as CoCo).
     """
 
     year: str = "2007"

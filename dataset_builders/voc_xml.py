@@ -22,8 +22,8 @@ def read_objects(
         names: known classes.
 
     Returns:
-        ((width, height) or None, [(class, difficult, (left, top, right, bottom) in pixels)]). VOC counts pixels
-        from 1 with both ends inside; here left and top count from 0 and right and bottom are open.
+        ((width, height) or None, [(class, difficult, (left, top, right, bottom) in pixels)]). VOC counts
+        pixels from 1 with both ends inside; here left and top count from 0 and right and bottom are open.
 
     Raises:
         FileNotFoundError: the file is missing.
