@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,6 +47,8 @@ class TimmBackbone(nn.Module):
         ValueError: when timm does not know the name or the network cannot take an option.
         ImportError: when timm is not installed.
     """
+
+    net: Any
 
     def __init__(self, config: MultiLabelConfig) -> None:
         super().__init__()
@@ -113,9 +118,9 @@ class TimmBackbone(nn.Module):
 
     def stage_maps(self, pixel_values: Tensor) -> list[Tensor]:
         """The stages' maps, fine to coarse, each (B, D_s, h_s, w_s)."""
-        return list(self(pixel_values, with_stages=True)[1])
+        return list(self(pixel_values, with_stages=True)[1] or ())
 
-    def load_pretrained(self, config: MultiLabelConfig, pretrained: bool | str) -> None:
+    def load_pretrained(self, config: MultiLabelConfig, pretrained: bool | str | os.PathLike) -> None:
         """Load timm's weights (True) or a local state dict of this network (a path); False does nothing."""
         if pretrained:
             self.net.load_state_dict(read_pretrained(config, pretrained))

@@ -31,7 +31,9 @@ class MultiLabelModel(PreTrainedModel):
     A head is a module `head(feature_map, request) -> dict` with at least "logits" (B, C).
     """
 
-    config_class = MultiLabelConfig
+    config_class: Any = MultiLabelConfig
+    backbone: TimmBackbone
+    head: Any
     output_class: type[MultiLabelOutput] = MultiLabelOutput
     provides: frozenset[str] = frozenset()
     base_model_prefix = ""
@@ -46,7 +48,7 @@ class MultiLabelModel(PreTrainedModel):
         self.backbone = TimmBackbone(config)
         self.head = self.build_head(config)
         for module in self.head.modules():
-            module._mlic_own = True
+            module._mlic_own = True  # type: ignore[assignment]
         self.post_init()
 
     def build_head(self, config: Any) -> nn.Module:
@@ -104,7 +106,12 @@ class MultiLabelModel(PreTrainedModel):
 
     @classmethod
     def from_timm(
-        cls, backbone: str, labels: Sequence[str], *, pretrained: bool | str = True, **config_kwargs: Any
+        cls,
+        backbone: str,
+        labels: Sequence[str],
+        *,
+        pretrained: bool | str | os.PathLike = True,
+        **config_kwargs: Any,
     ) -> Any:
         """A new model on a timm backbone.
 
@@ -153,7 +160,7 @@ class MultiLabelModel(PreTrainedModel):
         self.config.auto_map = {**kept, "AutoModel": f"{module}.{type(self).__name__}"}
         return super().save_pretrained(save_directory, *args, **kwargs)
 
-    def _init_weights(self, module: nn.Module) -> None:
+    def _init_weights(self, module: Any) -> None:
         # timm has initialised its own modules; from_pretrained builds on the meta device, where buffers
         # that are not stored must be computed anew
         if hasattr(module, "init_non_persistent_buffers"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -113,7 +115,7 @@ class CoOccurrenceForImageClassification(MultiLabelModel):
     Paper: contrastive co-occurrence learning (method key `co_occurrence`).
     """
 
-    config_class = CoOccurrenceConfig
+    config_class: Any = CoOccurrenceConfig
     output_class = CoOccurrenceOutput
     provides = frozenset({"label_embeddings", "co_occurrence", "graph_embeddings", "attentions"})
 

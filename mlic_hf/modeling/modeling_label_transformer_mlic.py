@@ -95,7 +95,7 @@ class LabelTransformerForImageClassification(MultiLabelModel):
     labels to the places, a layer (B, heads, C, h*w).
     """
 
-    config_class = LabelTransformerConfig
+    config_class: Any = LabelTransformerConfig
     provides = frozenset({"label_embeddings", "attentions"})
 
     def build_head(self, config: LabelTransformerConfig) -> nn.Module:
@@ -107,7 +107,7 @@ class LabelTransformerForImageClassification(MultiLabelModel):
         backbone: str,
         labels: Sequence[str],
         *,
-        pretrained: bool | str = True,
+        pretrained: bool | str | os.PathLike = True,
         word_vectors: Tensor | str | os.PathLike | None = None,
         **config_kwargs: Any,
     ) -> Any:
@@ -136,7 +136,7 @@ class LabelTransformerForImageClassification(MultiLabelModel):
 
     def set_word_vectors(self, word_vectors: Tensor) -> None:
         """Fill the buffer with (C, n) vectors. Raises ValueError when shape or values do not fit."""
-        own = self.head.word_vectors
+        own: Tensor = self.head.word_vectors
         if word_vectors.shape != own.shape or not torch.isfinite(word_vectors).all():
             raise ValueError(
                 f"word_vectors has shape {tuple(word_vectors.shape)} for {tuple(own.shape)}, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,9 +34,11 @@ class LinearHead(nn.Module):
 
     def forward(self, feature_map: Tensor, request: HeadRequest) -> dict[str, Tensor | None]:
         features = self.dropout(feature_map)
-        maps = self.class_maps(features) if self.class_maps_first or request.class_maps else None
-        logits = maps.mean(dim=(2, 3)) if self.class_maps_first else self.classifier(pooled(features))
-        return {"logits": logits, "class_maps": maps if request.class_maps else None}
+        if self.class_maps_first:
+            maps = self.class_maps(features)
+            return {"logits": pooled(maps), "class_maps": maps if request.class_maps else None}
+        logits = self.classifier(pooled(features))
+        return {"logits": logits, "class_maps": self.class_maps(features) if request.class_maps else None}
 
 
 class LinearForImageClassification(MultiLabelModel):
@@ -45,7 +49,7 @@ class LinearForImageClassification(MultiLabelModel):
     `class_maps_first=True` and `output_stride=16` the classifier of OASS, a 1x1 convolution to class maps.
     """
 
-    config_class = LinearConfig
+    config_class: Any = LinearConfig
     provides = frozenset({"class_maps"})
 
     def build_head(self, config: LinearConfig) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -99,7 +101,7 @@ class MLDecoderForImageClassification(MultiLabelModel):
     `output_label_embeddings` gives `label_embeddings` (B, C, d); with fewer, `group_embeddings` (B, G, d).
     """
 
-    config_class = MLDecoderConfig
+    config_class: Any = MLDecoderConfig
     output_class = MLDecoderOutput
 
     def __init__(self, config: MLDecoderConfig) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -111,7 +113,7 @@ class MulConForImageClassification(MultiLabelModel):
     (B, C, d) and unit projections (B, C, p); attentions (B, heads, C, h*w).
     """
 
-    config_class = MulConConfig
+    config_class: Any = MulConConfig
     output_class = MulConOutput
     provides = frozenset({"label_embeddings", "projections", "attentions"})
 

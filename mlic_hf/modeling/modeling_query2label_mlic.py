@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -60,7 +62,7 @@ class Query2LabelForImageClassification(MultiLabelModel):
     (B, heads, C, h*w).
     """
 
-    config_class = Query2LabelConfig
+    config_class: Any = Query2LabelConfig
     provides = frozenset({"label_embeddings", "attentions"})
 
     def build_head(self, config: Query2LabelConfig) -> nn.Module:

@@ -95,13 +95,13 @@ def _drop_unused_parts(net: nn.Module) -> None:
                 setattr(net, name, nn.Identity())
 
 
-def classifier_names(net: nn.Module) -> tuple[str, ...]:
+def classifier_names(net: Any) -> tuple[str, ...]:
     """Prefixes, with their dot, of the classifier's keys in a checkpoint of the whole timm network."""
     names = net.pretrained_cfg.get("classifier") or ()
     return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
 
 
-def read_pretrained(config: MultiLabelConfig, pretrained: bool | str) -> dict[str, Tensor]:
+def read_pretrained(config: MultiLabelConfig, pretrained: bool | str | os.PathLike) -> dict[str, Tensor]:
     """State dict of a config's network with pretrained weights, which timm fits to its input size.
 
     Args:
@@ -116,7 +116,7 @@ def read_pretrained(config: MultiLabelConfig, pretrained: bool | str) -> dict[st
         raise ValueError(
             "Pretrained weights have the unfused form: load them first, then call reparameterize()."
         )
-    if pretrained is True:
+    if isinstance(pretrained, bool):
         return create_network(config, pretrained=True).state_dict()
     path = os.fspath(pretrained)
     if not os.path.isfile(path):
@@ -127,7 +127,7 @@ def read_pretrained(config: MultiLabelConfig, pretrained: bool | str) -> dict[st
     return create_network(config, pretrained=True, pretrained_cfg_overlay={"file": path}).state_dict()
 
 
-def _check_file(net: nn.Module, path: str, name: str) -> None:
+def _check_file(net: Any, path: str, name: str) -> None:
     found = {key for key in load_state_dict(path) if not key.endswith(COMPUTED_KEYS)}
     wanted = {key for key in net.state_dict() if not key.endswith(COMPUTED_KEYS)}
     missing = sorted(wanted - found)
