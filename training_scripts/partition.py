@@ -11,10 +11,10 @@ import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mlic_hf.data import LabelSpace, co_occurrence_counts
 from mlic_hf.methods.psd.partition import FILE_NAME, KINDS, Partition
 from mlic_hf.methods.psd.partition_labels import METHODS, partition_labels
 from mlic_hf.methods.psd.partition_picture import draw_partition
@@ -41,7 +41,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--method",
         choices=tuple(METHODS),
-        help="spectral: the published rule (default for cgp); refine: local moves to a low cut (default for dgp)",
+        help="spectral: the published rule (default for cgp); refine: low cut by moves (default for dgp)",
     )
     parser.add_argument("--seed", type=int, default=0, help="first seed (default: 0, as published)")
     parser.add_argument("--output_dir", required=True, help=f"folder for {FILE_NAME} and {PICTURE_NAME}")
@@ -74,21 +74,13 @@ def count_train_split(name: str, data_dir: str | None) -> tuple[np.ndarray, np.n
     splits = load_splits(name, data_dir=data_dir)
     if "train" not in splits:
         raise ValueError(f"{name} has no train split to count; it has {', '.join(splits)}.")
-    train = splits["train"].select_columns(["labels"])
-    names = _label_names(train.features["labels"])
-    cooccurrence = np.zeros((len(names), len(names)), dtype=np.int64)
-    for batch in train.iter(batch_size=4096):
-        present = np.zeros((len(batch["labels"]), len(names)), dtype=np.int64)
-        for row, labels in enumerate(batch["labels"]):
-            present[row, labels] = 1
-        cooccurrence += present.T @ present
-    counts = cooccurrence.diagonal().copy()
-    np.fill_diagonal(cooccurrence, 0)
-    return cooccurrence, counts, names
+    names = list(LabelSpace.from_dataset(splits["train"]).names)
+    labels = splits["train"].select_columns(["labels"])[:]["labels"]
+    return (*co_occurrence_counts(labels, len(names)), names)
 
 
-def main(arguments: Sequence[str] | None = None) -> Partition:
-    options = parse_arguments(arguments)
+def make_partition(options: argparse.Namespace) -> Partition:
+    """Count, partition, write the file and the picture; says what it did."""
     if options.dataset is not None:
         cooccurrence, counts, names = count_train_split(options.dataset, options.data_dir)
         source = f"{options.dataset} train split"
@@ -109,10 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> Partition:
     except ImportError as error:
         print(f"No picture: {error}", file=sys.stderr)
     return partition
-
-
-def _label_names(feature: Any) -> list[str]:
-    return list(getattr(feature, "feature", feature).names)
 
 
 def _refuse_another(file: Path, partition: Partition, overwrite: bool) -> None:
@@ -139,8 +127,14 @@ def _summary(partition: Partition, counts: np.ndarray) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> int:
     try:
-        main()
+        make_partition(parse_arguments(arguments))
     except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,7 +22,7 @@ def conditional_probability(cooccurrence: np.ndarray, counts: np.ndarray) -> np.
     Raises:
         ValueError: if the two do not describe one set of images.
 
-    Paper: PSD (Xu et al. 2022), section 3.2: the co-occurrence graph.
+    Paper: PSD (Xu et al., IJCAI 2022), label co-occurrence graph.
     """
     pairs = np.array(cooccurrence, dtype=np.float64)
     occurrences = np.asarray(counts, dtype=np.float64)
@@ -54,10 +54,12 @@ def affinity(cooccurrence: np.ndarray, counts: np.ndarray, kind: str) -> np.ndar
     Raises:
         ValueError: for another kind, or counts that contradict each other.
 
-    Paper: PSD (Xu et al. 2022), section 3.2: the two graph partitions.
+    Paper: PSD (Xu et al., IJCAI 2022), co-occurrence and dis-occurrence graph partition.
     """
     if kind not in GRAPH_KINDS:
-        raise ValueError(f"There is no label graph of kind {kind!r}; expected one of {', '.join(GRAPH_KINDS)}.")
+        raise ValueError(
+            f"There is no label graph of kind {kind!r}; expected one of {', '.join(GRAPH_KINDS)}."
+        )
     root = np.sqrt(conditional_probability(cooccurrence, counts))
     weights = root if kind == "cgp" else 1.0 - root
     weights = (weights + weights.T) / 2
@@ -108,7 +110,9 @@ def inside_ratio(inside: np.ndarray, volume: np.ndarray) -> np.ndarray:
 
 def _check_counts(pairs: np.ndarray, occurrences: np.ndarray) -> None:
     if not (np.isfinite(pairs).all() and np.isfinite(occurrences).all()):
-        raise ValueError("The co-occurrence counts hold values that are not finite; expected numbers of images.")
+        raise ValueError(
+            "The co-occurrence counts hold values that are not finite; expected numbers of images."
+        )
     if (pairs < 0).any() or (occurrences < 0).any():
         raise ValueError("The co-occurrence counts hold negative values; expected numbers of images.")
     if not np.array_equal(pairs, pairs.T):

@@ -12,7 +12,9 @@ PUBLISHED_SEEDS = 25
 KMEANS_STARTS = 20
 
 
-def spectral_partition(weights: np.ndarray, num_parts: int, seed: int = 0, num_seeds: int = PUBLISHED_SEEDS) -> np.ndarray:
+def spectral_partition(
+    weights: np.ndarray, num_parts: int, seed: int = 0, num_seeds: int = PUBLISHED_SEEDS
+) -> np.ndarray:
     """Partition by the published rule: of several seeds, the one with the best separated rows.
 
     Every seed clusters the graph spectrally; kept is the result with the highest Calinski-Harabasz score
@@ -31,7 +33,7 @@ def spectral_partition(weights: np.ndarray, num_parts: int, seed: int = 0, num_s
         ValueError: if `num_parts` is not between 1 and C.
         ImportError: without scikit-learn.
 
-    Paper: PSD (Xu et al. 2022), section 3.2; selection rule as in its published code.
+    Paper: PSD (Xu et al., IJCAI 2022), graph partition; the selection rule reproduces its published parts.
     """
     candidates = spectral_candidates(weights, num_parts, range(seed, seed + num_seeds))
     if len(candidates) == 1:
@@ -41,17 +43,20 @@ def spectral_partition(weights: np.ndarray, num_parts: int, seed: int = 0, num_s
 
 
 def spectral_candidates(weights: np.ndarray, num_parts: int, seeds: Iterable[int]) -> list[np.ndarray]:
-    """One spectral clustering a seed, repeats left out, in the order of the seeds; see `spectral_partition`."""
+    """One spectral clustering a seed, repeats left out, in the order of the seeds."""
     num_labels = len(weights)
     if not 1 <= num_parts <= num_labels:
         raise ValueError(f"{num_labels} labels cannot form {num_parts} parts; expected 1 to {num_labels}.")
     if num_parts in (1, num_labels):
         return [np.arange(num_labels) % num_parts]
     cluster = _scikit_learn()[0]
+    from threadpoolctl import threadpool_limits
+
     found: dict[bytes, np.ndarray] = {}
     for seed in seeds:
         model = cluster(num_parts, affinity="precomputed", n_init=KMEANS_STARTS, random_state=seed)
-        with warnings.catch_warnings():
+        # so small a graph is clustered fastest on one thread, whatever the machine offers
+        with warnings.catch_warnings(), threadpool_limits(limits=1):
             # a graph in several components, or with twin labels, is an ordinary label graph
             warnings.simplefilter("ignore", UserWarning)
             assignment = fill_empty_parts(weights, model.fit_predict(weights), num_parts)
