@@ -1,0 +1,43 @@
+"""Metrics one can publish: numpy functions, one definition each, stated in docs/metrics.md."""
+
+from mlic_hf.metrics.average_precision import AveragePrecisionKind, average_precision, mean_average_precision
+from mlic_hf.metrics.bootstrap import BootstrapInterval, bootstrap_map, paired_bootstrap_map, resampled_images
+from mlic_hf.metrics.calibration import calibration_error
+from mlic_hf.metrics.count_based_f1 import count_based_f1
+from mlic_hf.metrics.decisions import (
+    DecisionCounts,
+    count_decisions,
+    hamming_loss,
+    precision_recall_f1,
+    subset_accuracy,
+)
+from mlic_hf.metrics.evaluate_modules import evaluate_module
+from mlic_hf.metrics.multilabel_metrics import multilabel_metrics, per_label_metrics
+from mlic_hf.metrics.precision_recall_curve import precision_recall_curves
+from mlic_hf.metrics.ranking import ranking_metrics
+from mlic_hf.metrics.roc_auc import roc_auc
+from mlic_hf.metrics.tune_thresholds import tune_thresholds
+
+__all__ = [
+    "AveragePrecisionKind",
+    "BootstrapInterval",
+    "DecisionCounts",
+    "average_precision",
+    "bootstrap_map",
+    "calibration_error",
+    "count_based_f1",
+    "count_decisions",
+    "evaluate_module",
+    "hamming_loss",
+    "mean_average_precision",
+    "multilabel_metrics",
+    "paired_bootstrap_map",
+    "per_label_metrics",
+    "precision_recall_curves",
+    "precision_recall_f1",
+    "ranking_metrics",
+    "resampled_images",
+    "roc_auc",
+    "subset_accuracy",
+    "tune_thresholds",
+]

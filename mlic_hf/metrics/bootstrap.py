@@ -1,0 +1,141 @@
+"""Confidence intervals of mAP, and of the difference of two models, by resampling images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlic_hf.metrics.average_precision import mean_average_precision
+from mlic_hf.metrics.cells import LabelColumn, as_arrays, label_columns
+
+RESAMPLES_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class BootstrapInterval:
+    """`value` on the given images, its percentile interval [`low`, `high`], and the resampled values."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    samples: np.ndarray
+
+    @property
+    def standard_error(self) -> float:
+        """Standard deviation of the resampled values."""
+        return float(self.samples.std(ddof=1))
+
+
+def bootstrap_map(
+    scores: Any, targets: Any, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> BootstrapInterval:
+    """Percentile bootstrap of mAP (kind `average_precision`) over images.
+
+    Each resample draws as many images as there are, with replacement; labels without positives in a resample
+    are left out of its mean. Equal to computing mAP of every resample anew, but each label is sorted once: a
+    resample only weighs the images by how often they were drawn.
+
+    Args:
+        scores: (images, labels).
+        targets: (images, labels) of 1, 0 and -1 (left out).
+        resamples: how many resamples.
+        confidence: width of the interval, in (0, 1).
+        seed: resample r draws `resampled_images(images, seed, r)`.
+
+    Raises:
+        ValueError: resamples < 2, confidence outside (0, 1), a resample without any positive; as
+            `average_precision`.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13.
+    """
+    scores, targets = as_arrays(scores, targets)
+    value, _ = mean_average_precision(scores, targets)
+    weights = _draw(len(scores), resamples, confidence, seed)
+    return _interval(value, _resampled_map(scores, targets, weights), confidence)
+
+
+def paired_bootstrap_map(
+    scores: Any, baseline: Any, targets: Any, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> BootstrapInterval:
+    """Percentile bootstrap of mAP(scores) - mAP(baseline) on the same resamples of the same images.
+
+    An interval that excludes 0 says that the two models differ by more than the choice of images explains.
+
+    Args:
+        scores, baseline: (images, labels) of the two models.
+        targets: (images, labels) of 1, 0 and -1 (left out), common to both.
+        resamples, confidence, seed: as in `bootstrap_map`.
+
+    Raises:
+        ValueError: as `bootstrap_map`.
+    """
+    scores, targets = as_arrays(scores, targets)
+    baseline, _ = as_arrays(baseline, targets)
+    value = mean_average_precision(scores, targets)[0] - mean_average_precision(baseline, targets)[0]
+    weights = _draw(len(scores), resamples, confidence, seed)
+    difference = _resampled_map(scores, targets, weights) - _resampled_map(baseline, targets, weights)
+    return _interval(value, difference, confidence)
+
+
+def resampled_images(images: int, seed: int, resample: int) -> np.ndarray:
+    """(images,) row numbers that a resample draws: a function of its three arguments alone."""
+    return np.random.default_rng([seed, resample]).integers(0, images, images)
+
+
+def _draw(images: int, resamples: int, confidence: float, seed: int) -> np.ndarray:
+    """(images, resamples) how often each image is drawn, in the smallest whole-number type."""
+    if resamples < 2:
+        raise ValueError(f"resamples is {resamples}; expected at least 2.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; expected a number between 0 and 1, such as 0.95.")
+    counts = np.zeros((images, resamples), dtype=np.uint16)
+    for resample in range(resamples):
+        counts[:, resample] = np.bincount(resampled_images(images, seed, resample), minlength=images)
+    return counts.astype(np.uint8) if counts.max() < 256 else counts
+
+
+def _resampled_map(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """mAP of every resample: sum of the defined average precisions over their number."""
+    total, defined = np.zeros((2, weights.shape[1]))
+    for column in label_columns(scores, targets):
+        if not column.positive.any():
+            continue
+        for first in range(0, weights.shape[1], RESAMPLES_AT_ONCE):
+            span = slice(first, first + RESAMPLES_AT_ONCE)
+            values, has_positives = _weighted_average_precision(column, weights[:, span])
+            total[span] += values
+            defined[span] += has_positives
+    if not defined.all():
+        raise ValueError(
+            "a resample holds no positive image of any label: there are too few of them for a bootstrap."
+        )
+    return total / defined
+
+
+def _weighted_average_precision(column: LabelColumn, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A label's average precision under each column of weights (0 if undefined), and where it is defined."""
+    order = np.argsort(column.scores)
+    ordered, positive = column.scores[order], column.positive[order]
+    rows = order if column.rows is None else column.rows[order]
+    found = ordered[positive]
+    values = np.unique(found)
+    images = _sum_runs(weights[rows], np.searchsorted(ordered, values))
+    hits = _sum_runs(weights[rows[positive]], np.searchsorted(found, values))
+    predicted = np.cumsum(images[::-1], axis=0)
+    true = np.cumsum(hits[::-1], axis=0)
+    gained = hits[::-1] * (true / np.maximum(predicted, 1))
+    return gained.sum(axis=0) / np.maximum(true[-1], 1), true[-1] > 0
+
+
+def _sum_runs(weights: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sums of consecutive rows, each run from one start to the next, the last to the end."""
+    return np.add.reduceat(weights.astype(np.int32), starts, axis=0)
+
+
+def _interval(value: float, samples: np.ndarray, confidence: float) -> BootstrapInterval:
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(samples, [tail, 1 - tail])
+    return BootstrapInterval(value, float(low), float(high), confidence, samples)
