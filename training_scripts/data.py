@@ -9,6 +9,7 @@ from typing import Any
 
 from dataset_builders import load_splits
 from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform, transform_preset
+from mlic_hf.methods.psd.partition import Partition
 from mlic_hf.methods.views import PixelSpec
 from training_scripts.options import RunOptions
 
@@ -33,13 +34,28 @@ class Data:
             raise ValueError(
                 f"{setting} is {split!r}, but {self.described['name']} has the splits {', '.join(self.splits)}; "
                 "choose one of them, or let the builder cut one off with "
-                '--data_options \'{"validation_fraction": 0.1}\'.'
+                "--data_options '{\"validation_fraction\": 0.1}'."
             )
         return self.splits[split]
 
 
+def of_part(data: Data, partition: str, part: int) -> Data:
+    """The same images with the labels of one part of a partition; an image without any is a full negative.
+
+    Raises:
+        ValueError: if the partition is of other labels or has no such part.
+    """
+    loaded = Partition.load(partition)
+    loaded.positions(data.labels.names)
+    if not 0 <= part < loaded.num_parts:
+        raise ValueError(f"--part is {part}, but {partition} has the parts 0 to {loaded.num_parts - 1}.")
+    labels = data.labels.subset(loaded.parts[part])
+    described = data.described | {"labels": len(labels), "labels_hash": labels.hash}
+    return Data(data.splits, labels, described)
+
+
 def load_data(run: RunOptions) -> Data:
-    """Load a run's data set with all its labels."""
+    """Load a run's data set, with all its labels or those of one part of a partition."""
     splits = load_splits(run.dataset, data_dir=run.data_dir, **run.data_options)
     labels = LabelSpace.from_dataset(splits)
     described = {
@@ -49,7 +65,10 @@ def load_data(run: RunOptions) -> Data:
         "labels_hash": labels.hash,
         "splits": {name: {"images": len(rows), "hash": split_hash(rows)} for name, rows in splits.items()},
     }
-    return Data(splits, labels, described)
+    data = Data(splits, labels, described)
+    if run.partition is None or run.part is None:
+        return data
+    return of_part(data, run.partition, run.part)
 
 
 def split_hash(rows: Any) -> str:
@@ -63,9 +82,7 @@ def split_hash(rows: Any) -> str:
 
 def training_set(run: RunOptions, data: Data, pixels: PixelSpec, views: int, seed: int) -> MultiLabelDataset:
     """The augmented training images, sized and normalised as `pixels` says."""
-    transform = transform_preset(
-        run.transform, pixels.image_size, pixels.mean, pixels.std, **run.transform_options
-    )
+    transform = transform_preset(run.transform, pixels.image_size, pixels.mean, pixels.std, **run.transform_options)
     return MultiLabelDataset(
         data.images(run.train_split, "train_split"),
         data.labels,
@@ -83,3 +100,13 @@ def evaluation_set(run: RunOptions, data: Data, pixels: PixelSpec, split: str | 
         return None
     transform = TransformConfig(kind="eval", image_size=pixels.image_size, mean=pixels.mean, std=pixels.std)
     return MultiLabelDataset(rows, data.labels, build_transform(transform), cache_images=run.cache_images)
+
+
+def label_counts(data: Data, space: LabelSpace) -> list[int]:
+    """How many training images have each label of a model."""
+    rows = data.splits["train"].select_columns(["labels"])[:]["labels"]
+    counted = [0] * len(data.labels)
+    for labels in rows:
+        for label in labels:
+            counted[label] += 1
+    return [counted[position] for position in data.labels.positions(space.names)]

@@ -33,7 +33,14 @@ RUN = "run.json"
 #: settings that change where or how a run is made, not what it makes
 NOT_IDENTITY = {
     *("config", "output_dir", "overwrite", "resume", "traceback", "push_to", "student_alone", "alone_run"),
-    *("dataloader_num_workers", "cache_images", "report_to", "disable_tqdm", "logging_steps", "save_total_limit"),
+    *(
+        "dataloader_num_workers",
+        "cache_images",
+        "report_to",
+        "disable_tqdm",
+        "logging_steps",
+        "save_total_limit",
+    ),
 }
 
 
@@ -80,7 +87,16 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
 
 def versions() -> dict[str, str]:
     """The versions a result depends on."""
-    names = ("torch", "torchvision", "transformers", "accelerate", "timm", "datasets", "albumentations", "numpy")
+    names = (
+        "torch",
+        "torchvision",
+        "transformers",
+        "accelerate",
+        "timm",
+        "datasets",
+        "albumentations",
+        "numpy",
+    )
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def load_saved(folder: str, what: str) -> Any:
     from transformers import AutoConfig, AutoModelForImageClassification
 
     path = Path(folder)
-    if not path.is_dir() and ("/" in folder.strip("/") and folder.count("/") == 1) is False:
+    if not path.is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", folder):
         raise ValueError(f"The {what} {folder} is neither a folder nor a Hub repository (owner/name).")
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(f"The {what} folder {folder} has no config.json: it holds no saved model.")
@@ -80,6 +81,6 @@ def load_saved(folder: str, what: str) -> Any:
     return model
 
 
-def load_teacher(folder: str, labels: Sequence[str], half: bool) -> Teacher:
+def load_teacher(folder: str, labels: Sequence[str] | None, half: bool) -> Teacher:
     """A frozen teacher whose outputs follow the data's label order, matched by name."""
     return Teacher(load_saved(folder, "teacher"), labels=labels, half=half)

@@ -19,9 +19,7 @@ class RunOptions:
     """What is trained, how, and on what."""
 
     config: str | None = field(default=None, metadata={"help": "a recipe (YAML); flags override it"})
-    method: str = field(
-        default="supervised", metadata={"help": "supervised, psd, l2d, mulcon, co_occurrence or oass"}
-    )
+    method: str = field(default="supervised", metadata={"help": "supervised, psd, l2d, mulcon, co_occurrence or oass"})
     extra_losses: dict = field(
         default_factory=dict,
         metadata={"help": 'losses of other methods and their weights, e.g. {"mulcon.contrast": 0.5}'},
@@ -37,9 +35,7 @@ class RunOptions:
         metadata={"help": "digit_scenes, coco, voc, nus_wide, visual_genome, or a folder with metadata.jsonl"},
     )
     data_dir: str | None = field(default=None, metadata={"help": "where the data set lies"})
-    data_options: dict = field(
-        default_factory=dict, metadata={"help": 'options of its builder, e.g. {"year": 2007}'}
-    )
+    data_options: dict = field(default_factory=dict, metadata={"help": 'options of its builder, e.g. {"year": 2007}'})
     train_split: str = field(default="train", metadata={"help": "split that is trained on"})
     eval_split: str = field(default="validation", metadata={"help": "split that chooses the best checkpoint"})
     test_split: str | None = field(default="test", metadata={"help": "split that is only reported; null for none"})
@@ -53,7 +49,8 @@ class RunOptions:
     architecture: str = field(default="linear", metadata={"help": f"one of {', '.join(ARCHITECTURES)}"})
     backbone: str = field(default="resnet18", metadata={"help": "any timm backbone"})
     pretrained: str = field(
-        default="true", metadata={"help": "true (timm's weights), false, or a safetensors file of the backbone"}
+        default="true",
+        metadata={"help": "true (timm's weights), false, or a safetensors file of the backbone"},
     )
     init_from: str | None = field(
         default=None, metadata={"help": "a saved model whose weights the student starts from (stage two)"}
@@ -71,18 +68,23 @@ class RunOptions:
     teacher_run: dict = field(
         default_factory=dict, metadata={"help": "the settings of the teacher's own training that differ"}
     )
+    partition: str | None = field(
+        default=None, metadata={"help": "train.py: a partition.json of which one part's labels are trained"}
+    )
+    part: int | None = field(default=None, metadata={"help": "train.py: the number of that part, from 0"})
+    teachers: str | None = field(
+        default=None, metadata={"help": "psd: the folder of the parts' teachers; made first when null"}
+    )
     teacher_half: bool = field(default=False, metadata={"help": "teachers in half precision"})
     student_alone: bool = field(
         default=False, metadata={"help": "also train the student without the method, for the same steps"}
     )
-    alone_run: dict = field(
-        default_factory=dict, metadata={"help": "the settings of that training that differ"}
-    )
+    alone_run: dict = field(default_factory=dict, metadata={"help": "the settings of that training that differ"})
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
-            raise ValueError(
-                f"architecture is {self.architecture!r}; it is one of {', '.join(ARCHITECTURES)}."
-            )
+            raise ValueError(f"architecture is {self.architecture!r}; it is one of {', '.join(ARCHITECTURES)}.")
+        if (self.partition is None) != (self.part is None):
+            raise ValueError("--partition and --part go together: the file, and the number of one of its parts.")
         if self.normalization not in ("backbone", "none"):
             raise ValueError(f"normalization is {self.normalization!r}; it is backbone or none.")

@@ -53,7 +53,7 @@ class Settings:
 
     def but(self, **changes: Any) -> Settings:
         """The same settings with some values changed."""
-        return build({**self.values, **changes}, self.run.method if "method" not in changes else changes["method"])
+        return build({**self.values, **changes}, changes.get("method", self.run.method))
 
 
 def settings_of(method_keys: Sequence[str]) -> dict[str, Setting]:
@@ -190,7 +190,10 @@ def make_parser(description: str, default_method: str) -> argparse.ArgumentParse
 
 
 def parse(
-    description: str, default_method: str, default_config: str | None = None, argv: Sequence[str] | None = None
+    description: str,
+    default_method: str,
+    default_config: str | None = None,
+    argv: Sequence[str] | None = None,
 ) -> Settings:
     """Read the command line, and the recipe it names under it.
 

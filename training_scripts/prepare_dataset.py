@@ -79,7 +79,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 
     _check_options(options)
     name, data_dir = resolve(options.name, options.data_dir)
-    if name == "parquet":
+    if name in ("parquet", "hub"):
         raise ValueError(
             f"{options.name} holds parquet shards already; prepare the folder they were made from."
         )

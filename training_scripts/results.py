@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,26 @@ def print_table(outcome: dict[str, dict[str, Any]], folder: Path) -> None:
                 *scores,
             ]
         )
+    print_columns(rows)
+    saved = folder / "student" if (folder / "student").is_dir() else folder
+    print(f"\nThe student is in {saved}; load it with")
+    print(f'  AutoModelForImageClassification.from_pretrained("{saved}")  # after `import mlic_hf`')
+
+
+def print_teachers(jobs: Sequence[Any], told: Sequence[dict[str, Any]]) -> None:
+    """Print what the teacher of each part reached on its own labels."""
+    rows = [["partition", "part", "labels", "validation mAP", "folder"]]
+    for job, result in zip(jobs, told):
+        names = ", ".join(job.labels[:4]) + (", ..." if len(job.labels) > 4 else "")
+        score = f"{100 * result['metrics']['eval_mAP']:.1f}"
+        rows.append([job.kind, str(job.part), f"{len(job.labels)}: {names}", score, str(job.folder)])
+    print_columns(rows)
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in aligned columns, the first one as a head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for index, row in enumerate(rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
         if index == 0:
             print("  ".join("-" * width for width in widths))
-    saved = folder / "student" if (folder / "student").is_dir() else folder
-    print(f"\nThe student is in {saved}; load it with")
-    print(f'  AutoModelForImageClassification.from_pretrained("{saved}")  # after `import mlic_hf`')

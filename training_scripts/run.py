@@ -12,7 +12,8 @@ from training_scripts.data import Data, load_data
 from training_scripts.fit import fit, only
 from training_scripts.models import load_teacher
 from training_scripts.parsing import Settings, parse
-from training_scripts.results import print_table
+from training_scripts.results import print_table, print_teachers
+from training_scripts.teachers import load_part_teachers, make_jobs, make_partitions, train_all
 
 
 def main(description: str, default_method: str, default_config: str | None = None) -> None:
@@ -39,17 +40,32 @@ def distil(settings: Settings, data: Data) -> dict[str, dict[str, Any]]:
     """Teacher (unless one is given), the student alone (if asked for), the distilled student."""
     outcome: dict[str, dict[str, Any]] = {}
     folder = Path(settings.training.output_dir)
-    teacher_folder = settings.run.teacher
-    if teacher_folder is None:
-        stage = only(settings, settings.run.teacher_run, method="supervised", output_dir=str(folder / "teacher"))
-        outcome["teacher"] = fit(stage, data)
-        teacher_folder = str(folder / "teacher")
-    # Loaded before the student alone is trained, so that a wrong teacher is refused at once.
-    teacher = load_teacher(teacher_folder, data.labels.names, settings.run.teacher_half)
+    # Teachers are loaded before the student alone is trained, so that a wrong one is refused at once.
+    teach = part_teachers if settings.run.method == "psd" else one_teacher
+    teacher, place = teach(settings, data, folder, outcome)
     if settings.run.student_alone:
         stage = only(settings, settings.run.alone_run, method="supervised", output_dir=str(folder / "alone"))
         outcome["alone"] = fit(stage, data)
-    outcome["student"] = fit(
-        settings.but(output_dir=str(folder / "student"), teacher=teacher_folder), data, teacher
-    )
+    outcome["student"] = fit(settings.but(output_dir=str(folder / "student"), **place), data, teacher)
     return outcome
+
+
+def one_teacher(settings: Settings, data: Data, folder: Path, outcome: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    """The teacher that is given, or one trained now on all labels; and the setting that names it."""
+    place = settings.run.teacher
+    if place is None:
+        stage = only(settings, settings.run.teacher_run, method="supervised", output_dir=str(folder / "teacher"))
+        outcome["teacher"] = fit(stage, data)
+        place = str(folder / "teacher")
+    return load_teacher(place, data.labels.names, settings.run.teacher_half), {"teacher": place}
+
+
+def part_teachers(settings: Settings, data: Data, folder: Path, outcome: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    """PSD's teachers: those of a folder, or partitions made and teachers trained now as parallel jobs."""
+    place = Path(settings.run.teachers or folder / "teachers")
+    if settings.run.teachers is None:
+        if PartialState().is_main_process:
+            jobs = make_jobs(settings, make_partitions(settings, data, place), place)
+            print_teachers(jobs, train_all(jobs, settings.method.jobs))
+        PartialState().wait_for_everyone()
+    return load_part_teachers(settings, data, place), {"teachers": str(place)}

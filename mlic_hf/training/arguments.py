@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
@@ -66,12 +67,19 @@ class MultiLabelTrainingArguments(TrainingArguments):
     metric_for_best_model: str | None = field(default="mAP", metadata={"help": "the score that decides"})
     greater_is_better: bool | None = field(default=True, metadata={"help": "whether a high score is good"})
     remove_unused_columns: bool | None = field(default=False, metadata={"help": "leave false: the data are tensors"})
-    report_to: None | str | list[str] = field(default="none", metadata={"help": "none or tensorboard"})
+    report_to: str | list[str] | None = field(default="none", metadata={"help": "none or tensorboard"})
     max_grad_norm: float = field(default=0.0, metadata={"help": "gradient clipping by norm; 0 for none"})
+    dataloader_pin_memory: bool = field(
+        default_factory=torch.cuda.is_available, metadata={"help": "page-locked batches, for a GPU"}
+    )
     dataloader_num_workers: int = field(default=2, metadata={"help": "processes that load images"})
 
     def __post_init__(self) -> None:
-        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("batch_norm", BATCH_NORMS)):
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("batch_norm", BATCH_NORMS),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it is one of {', '.join(allowed)}.")
         if self.ema_decay is not None and not 0.0 <= self.ema_decay < 1.0:

@@ -26,7 +26,9 @@ def parameter_groups(model: nn.Module, args: MultiLabelTrainingArguments) -> lis
         ValueError: for a prefix in `lr_scales` that matches no parameter.
     """
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    unused = [prefix for prefix in args.lr_scales if not any(learning_rate_scale(n, {prefix: 2.0}) == 2.0 for n in names)]
+    unused = [
+        prefix for prefix in args.lr_scales if not any(learning_rate_scale(n, {prefix: 2.0}) == 2.0 for n in names)
+    ]
     if unused:
         raise ValueError(
             f"lr_scales names {unused}, but no parameter's name starts so; they start with "

@@ -24,6 +24,9 @@ from mlic_hf.training.ema import MovingAverage
 from mlic_hf.training.optimizers import build_optimizer
 from mlic_hf.training.schedules import build_schedule
 
+#: what an evaluation while training says; `test` gives every metric
+TOLD_EACH_EPOCH = ("mAP", "CF1", "OF1", "labels_without_positives")
+
 
 class MultiLabelTrainer(Trainer):
     """Trains a `Method`, evaluates its student alone, keeps plain and averaged weights.
@@ -176,11 +179,14 @@ class MultiLabelTrainer(Trainer):
         self._share_buffers()
         self.evaluated = self.method.student
         output = super().predict(dataset, metric_key_prefix=prefix)
-        return _sigmoid(output.predictions), output.label_ids, output.metrics
+        scores = _sigmoid(output.predictions)
+        metrics = multilabel_metrics(scores, output.label_ids)
+        return scores, output.label_ids, {f"{prefix}_{name}": value for name, value in metrics.items()}
 
     @staticmethod
     def _metrics(prediction: Any) -> dict[str, float]:
-        return dict(multilabel_metrics(_sigmoid(prediction.predictions), prediction.label_ids))
+        metrics = multilabel_metrics(_sigmoid(prediction.predictions), prediction.label_ids)
+        return {name: metrics[name] for name in TOLD_EACH_EPOCH}
 
     def _share_buffers(self) -> None:
         # Batch-norm statistics are each process's own; all evaluate with the first one's.
@@ -253,7 +259,10 @@ class MultiLabelTrainer(Trainer):
         averaged = None if self.ema is None else self.ema.module
         self.scores = checkpoint.load_models(folder, self.method.student, averaged)
         companions = nn.ModuleDict({k.replace(".", "__"): m for k, m in self.method.companions().items()})
-        for name, module in ((checkpoint.METHOD, self.method.objectives), (checkpoint.COMPANIONS, companions)):
+        for name, module in (
+            (checkpoint.METHOD, self.method.objectives),
+            (checkpoint.COMPANIONS, companions),
+        ):
             if module.state_dict():
                 module.load_state_dict(checkpoint.load_file(folder / name))
         self._restored = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))

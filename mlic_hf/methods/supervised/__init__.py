@@ -51,7 +51,7 @@ class FocalLoss(Objective):
     name = "focal"
 
     def forward(self, batch: MethodBatch) -> Tensor:
-        return losses.focal_loss(batch.student.logits, batch.labels, reduction="sum")
+        return losses.focal(batch.student.logits, batch.labels, reduction="sum")
 
 
 class SoftMargin(Objective):

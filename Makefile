@@ -1,0 +1,45 @@
+# The two front doors are `make distill` and `make test`; every target makes its own .venv when needed.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+export NO_ALBUMENTATIONS_UPDATE := 1
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help distill test test-slow check format bench clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(PYTHON) || (command -v uv > /dev/null && uv venv --quiet $(VENV)) || python3 -m venv $(VENV)
+	@if command -v uv > /dev/null; then \
+	  uv pip install --quiet --python $(PYTHON) -c constraints.txt -e '.[dev]'; \
+	else \
+	  $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $@
+
+distill: $(STAMP) ## train a teacher and a distilled student on the embedded data set
+	$(VENV)/bin/accelerate launch --config_file accelerate_config.yaml training_scripts/distill.py
+
+test: $(STAMP) ## run the tests (under ten minutes on two cores)
+	$(PYTHON) -m pytest -q
+
+test-slow: $(STAMP) ## run the wide grids and the full-size models
+	$(PYTHON) -m pytest -q -m slow
+
+check: $(STAMP) ## lint, format check, types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(STAMP) ## mend what the linter can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(STAMP) ## measure against the named rivals and write docs/benchmarks.md
+	$(PYTHON) -m benchmarks
+
+clean: ## remove what the targets made, the results in runs/ aside
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,120 @@
+"""The teachers of PSD's partitions as one: their logits put back into the label order."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+
+from mlic_hf.losses import scatter_parts
+from mlic_hf.methods.psd.partition import Partition
+from mlic_hf.methods.teacher import Teacher, list_labels
+from mlic_hf.methods.views import PixelSpec, convert_pixels
+from mlic_hf.modeling.base_mlic import HeadRequest
+
+
+class PartTeachers:
+    """All teachers of one or two partitions; called like a `Teacher`, answers {kind: logits (B, C)}.
+
+    Args:
+        teachers: for each kind of partition, one teacher a part, in the order of its parts.
+        partitions: the partitions themselves.
+        labels: the student's label names.
+        stacked: run all backbones as one batched call; they must be of one architecture.
+
+    Raises:
+        ValueError: if a teacher's labels are not those of its part, or the parts do not cover the labels.
+    """
+
+    def __init__(
+        self,
+        teachers: Mapping[str, Sequence[Teacher]],
+        partitions: Mapping[str, Partition],
+        labels: Sequence[str],
+        stacked: bool = False,
+    ) -> None:
+        self.teachers = {kind: list(of_kind) for kind, of_kind in teachers.items()}
+        self.num_labels = len(labels)
+        self.positions: dict[str, list[list[int]]] = {}
+        for kind, of_kind in self.teachers.items():
+            partitions[kind].positions(labels)  # refuses parts that do not cover the labels
+            self.positions[kind] = [
+                own_positions(teacher.model, part, labels, f"{kind} teacher of part {number}")
+                for number, (teacher, part) in enumerate(zip(of_kind, partitions[kind].parts))
+            ]
+            if len(of_kind) != partitions[kind].num_parts:
+                raise ValueError(
+                    f"The {kind} partition has {partitions[kind].num_parts} parts, but {len(of_kind)} teachers "
+                    "were given; train the missing ones with training_scripts/train_teachers.py."
+                )
+        sizes = {teacher.pixels.image_size for of_kind in self.teachers.values() for teacher in of_kind}
+        self.pixels: PixelSpec = next(iter(self.teachers.values()))[0].pixels
+        if len(sizes) > 1:
+            raise ValueError(f"The teachers have different image sizes {sorted(sizes)}; train them with one.")
+        self.stack = StackedBackbones([t for of_kind in self.teachers.values() for t in of_kind]) if stacked else None
+
+    @torch.no_grad()
+    def __call__(self, pixel_values: Tensor, source: PixelSpec, **asked: bool) -> dict[str, Tensor]:
+        """{kind: logits (B, C)} for a batch (B, 3, H, W) prepared for `source`."""
+        if self.stack is not None:
+            flat = iter(self.stack(pixel_values, source))
+        else:
+            flat = (t(pixel_values, source).logits for of_kind in self.teachers.values() for t in of_kind)
+        answers = {}
+        for kind, of_kind in self.teachers.items():
+            parts = [next(flat) for _ in of_kind]
+            answers[kind] = scatter_parts(parts, self.positions[kind], self.num_labels)
+        return answers
+
+
+def own_positions(model: nn.Module, part: Sequence[str], labels: Sequence[str], what: str) -> list[int]:
+    """Where a teacher's own labels stand among the student's, by name.
+
+    Raises:
+        ValueError: if its labels are not those of the part.
+    """
+    own = list_labels(model)
+    if sorted(own) != sorted(part):
+        raise ValueError(
+            f"The {what} answers for {own[:5]}..., but its part holds {list(part)[:5]}...; the teachers belong to "
+            "another partition. Train them for this one."
+        )
+    index = {name: position for position, name in enumerate(labels)}
+    return [index[name] for name in own]
+
+
+class StackedBackbones:
+    """The backbones of several teachers of one architecture as one batched call; their heads run one by one.
+
+    Raises:
+        ValueError: if the backbones differ.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher]) -> None:
+        names = {teacher.model.config.backbone for teacher in teachers}
+        if len(names) > 1:
+            raise ValueError(f"Teachers on {sorted(names)} cannot be stacked; set psd.stack_teachers to false.")
+        self.pixels = teachers[0].pixels
+        self.heads = [teacher.model.head for teacher in teachers]
+        self.half = teachers[0].half
+        backbones = [teacher.model.backbone for teacher in teachers]
+        self.state = stack_module_state(backbones)
+        # The skeleton's own tensors are never read.
+        self.skeleton = copy.deepcopy(backbones[0]).to("meta")
+
+    def __call__(self, pixel_values: Tensor, source: PixelSpec) -> list[Tensor]:
+        device = pixel_values.device
+        self.state = tuple({k: v.to(device) for k, v in tensors.items()} for tensors in self.state)
+        seen = convert_pixels(pixel_values, source, self.pixels)
+
+        def maps(parameters: Any, buffers: Any) -> Tensor:
+            return functional_call(self.skeleton, (parameters, buffers), (seen,))[0]
+
+        half = torch.float16 if device.type == "cuda" else torch.bfloat16
+        with torch.autocast(device.type, half, enabled=self.half or torch.is_autocast_enabled(device.type)):
+            stacked = torch.vmap(maps)(*self.state)
+            return [head.to(device)(found, HeadRequest())["logits"] for head, found in zip(self.heads, stacked)]
