@@ -63,7 +63,7 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = RecordConfig
 
     @classmethod
-    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+    def sources(cls, config: Any) -> Iterable[Path]:
         """Annotation files whose change must rebuild the cache."""
         return ()
 
@@ -85,9 +85,7 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         annotations = self.read()
         if config.unlabeled == "drop" or (config.unlabeled is None and self.drops_unlabeled()):
             annotations = _without_unlabeled(annotations)
-        annotations = choose_labels(
-            annotations, config.labels, config.other_labels, config.min_images_per_label
-        )
+        annotations = choose_labels(annotations, config.labels, config.other_labels, config.min_images_per_label)
         _refuse_repeated_ids(annotations)
         annotations = self.finish(with_validation(annotations, config.validation_fraction, config.split_seed))
         for split, records in annotations.splits.items():

@@ -47,9 +47,7 @@ class CocoConfig(RecordConfig):
                 raise ValueError(f"{key} is {getattr(self, key)!r}; expected one of {allowed}.")
 
 
-def annotation_files(
-    data_dir: Path, year: str | None = None, form: str | None = None
-) -> tuple[str, dict[str, Path]]:
+def annotation_files(data_dir: Path, year: str | None = None, form: str | None = None) -> tuple[str, dict[str, Path]]:
     """Which year a folder holds, and the annotation file of each phase (also "category" for mlgcn).
 
     Raises:
@@ -60,16 +58,10 @@ def annotation_files(
         found = {
             candidate: files
             for candidate in ([year] if year else YEARS)
-            if (
-                files := _existing(
-                    data_dir, {phase: f"instances_{phase}{candidate}.json" for phase in PHASES}
-                )
-            )
+            if (files := _existing(data_dir, {phase: f"instances_{phase}{candidate}.json" for phase in PHASES}))
         }
         if len(found) > 1:
-            raise ValueError(
-                f"{data_dir} holds COCO {' and '.join(found)}; say which with year='2014' or '2017'."
-            )
+            raise ValueError(f"{data_dir} holds COCO {' and '.join(found)}; say which with year='2014' or '2017'.")
         if found:
             return next(iter(found.items()))
     if form in (None, "mlgcn") and year in (None, "2014"):
@@ -150,9 +142,7 @@ def _image_folder(data_dir: Path, name: str) -> Path:
 def _read_instances(path: Path, folder: Path, order: str, with_boxes: bool) -> tuple[list[str], list[Record]]:
     data = read_json(path)
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
-        raise ValueError(
-            f"{path}: expected the keys images, annotations and categories of an instances file."
-        )
+        raise ValueError(f"{path}: expected the keys images, annotations and categories of an instances file.")
     categories = {entry["id"]: entry["name"] for entry in data["categories"]}
     names = [categories[key] for key in sorted(categories)]
     if order == "alphabetical":
@@ -160,9 +150,7 @@ def _read_instances(path: Path, folder: Path, order: str, with_boxes: bool) -> t
     rank = {name: position for position, name in enumerate(names)}
     objects: dict[Any, list[dict[str, Any]]] = {entry["id"]: [] for entry in data["images"]}
     if len(objects) != len(data["images"]):
-        raise ValueError(
-            f"{path}: {len(data['images']) - len(objects)} image ids occur twice; ids must be unique."
-        )
+        raise ValueError(f"{path}: {len(data['images']) - len(objects)} image ids occur twice; ids must be unique.")
     for entry in data["annotations"]:
         if entry["image_id"] not in objects or entry["category_id"] not in categories:
             key = "category_id" if entry["image_id"] in objects else "image_id"
@@ -205,14 +193,10 @@ def _read_mlgcn(data_dir: Path, year: str, files: dict[str, Path]) -> Annotation
             source = f"{files[phase]}, entry {number}"
             ids = sorted(set(row["labels"]))
             if ids and not 0 <= ids[0] <= ids[-1] < len(names):
-                raise ValueError(
-                    f"{source}: label id {ids[0] if ids[0] < 0 else ids[-1]} is not in category.json."
-                )
+                raise ValueError(f"{source}: label id {ids[0] if ids[0] < 0 else ids[-1]} is not in category.json.")
             name = row["file_name"]
             labels = tuple(names[i] for i in ids)
-            records.append(
-                Record(os.path.splitext(name)[0], image_path(folder, name, source), labels, source=source)
-            )
+            records.append(Record(os.path.splitext(name)[0], image_path(folder, name, source), labels, source=source))
         splits[split] = records
     return Annotations(names, splits)
 
@@ -223,12 +207,9 @@ class Coco(RecordBuilder):
     BUILDER_CONFIG_CLASS = CocoConfig
 
     @classmethod
-    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+    def sources(cls, config: Any) -> Iterable[Path]:
         """The annotation files of the chosen year."""
-        year = options.get("year")
-        return annotation_files(data_dir, None if year is None else str(year), options.get("form"))[
-            1
-        ].values()
+        return annotation_files(Path(config.data_dir), config.year, config.form)[1].values()
 
     def drops_unlabeled(self) -> bool:
         """True for 2014, whose papers train and test on labelled images only."""
@@ -238,6 +219,4 @@ class Coco(RecordBuilder):
     def read(self) -> Annotations:
         """Records of the chosen year."""
         config = self.config
-        return read_annotations(
-            config.data_dir, config.year, config.label_order, config.form, config.with_boxes
-        )
+        return read_annotations(config.data_dir, config.year, config.label_order, config.form, config.with_boxes)

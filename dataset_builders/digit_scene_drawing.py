@@ -65,9 +65,7 @@ def scene_labels(seed: int, split: str, index: int) -> list[int]:
     return labels
 
 
-def draw_scene(
-    seed: int, split: str, index: int, image_size: int = 64
-) -> tuple[Image.Image, list[PlacedDigit]]:
+def draw_scene(seed: int, split: str, index: int, image_size: int = 64) -> tuple[Image.Image, list[PlacedDigit]]:
     """Draw a scene.
 
     Args:

@@ -70,16 +70,14 @@ class DigitScenes(RecordBuilder):
     BUILDER_CONFIG_CLASS = DigitScenesConfig
 
     @classmethod
-    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+    def sources(cls, config: Any) -> Iterable[Path]:
         """None: the scenes are a function of the code alone."""
         return ()
 
     def read(self) -> Annotations:
         """Labels of all scenes."""
         config = self.config
-        return read_annotations(
-            config.train_images, config.validation_images, config.test_images, config.seed
-        )
+        return read_annotations(config.train_images, config.validation_images, config.test_images, config.seed)
 
     def row(self, record: Record) -> dict[str, Any]:
         """The row with the drawn scene as PNG bytes and, with boxes, the place of every digit."""

@@ -76,9 +76,7 @@ def read_annotations(folder: str | Path) -> Annotations:
             row_split, record = _record(path.parent, line, source, split)
             for key in {record.image_id, record.path}:
                 if key in seen:
-                    raise ValueError(
-                        f"{source}: {key} was already given in {seen[key]}; keep one of the two."
-                    )
+                    raise ValueError(f"{source}: {key} was already given in {seen[key]}; keep one of the two.")
                 seen[key] = source
             splits.setdefault(row_split, []).append(record)
     ordered = {split: splits[split] for split in SPLITS if split in splits}
@@ -107,9 +105,7 @@ def _record(folder: Path, line: str, source: str, split: str | None) -> tuple[st
         _names(row.get("ignored") or [], "ignored", source),
     )
     if both := set(labels) & set(ignored):
-        raise ValueError(
-            f"{source}: {sorted(both)[0]!r} is in 'labels' and in 'ignored'; keep one of the two."
-        )
+        raise ValueError(f"{source}: {sorted(both)[0]!r} is in 'labels' and in 'ignored'; keep one of the two.")
     identity = str(row.get("image_id", name if split is None else f"{split}/{name}"))
     record = Record(identity, image_path(folder, name, source), labels, ignored, source=source)
     return _split_of(row, name, split, source), record
@@ -153,9 +149,9 @@ class ImageFolder(RecordBuilder):
     """A folder with metadata.jsonl (file_name, labels, optional ignored, image_id, split)."""
 
     @classmethod
-    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+    def sources(cls, config: Any) -> Iterable[Path]:
         """The metadata files."""
-        return metadata_files(data_dir)
+        return metadata_files(Path(config.data_dir))
 
     def read(self) -> Annotations:
         """Records of the folder."""

@@ -12,8 +12,9 @@ from dataset_builders.record import Annotations, Record
 def hold_out(records: Sequence[Record], fraction: float, seed: int = 0) -> tuple[list[Record], list[Record]]:
     """Split records by image, stratified over labels, deterministically.
 
-    From the rarest label to the most frequent, images that carry it are drawn until the label has its share;
-    images without labels fill the rest. (A light form of Sechidis et al. 2011, iterative stratification.)
+    From the rarest label to the most frequent, the images that carry it and are still free are dealt to the two
+    parts in their shares; images without labels fill the rest. (A light form of Sechidis et al. 2011, iterative
+    stratification.)
 
     Args:
         records: the training records.
@@ -37,11 +38,14 @@ def hold_out(records: Sequence[Record], fraction: float, seed: int = 0) -> tuple
         for name in records[position].labels:
             carriers.setdefault(name, []).append(position)
     held: set[int] = set()
+    kept: set[int] = set()
     for name in sorted(carriers, key=lambda key: (len(carriers[key]), key)):
         missing = round(len(carriers[name]) * fraction) - sum(position in held for position in carriers[name])
-        free = [position for position in carriers[name] if position not in held]
-        held.update(free[: max(0, min(missing, wanted - len(held)))])
-    for position in order.tolist():
+        free = [position for position in carriers[name] if position not in held and position not in kept]
+        taken = max(0, min(missing, wanted - len(held)))
+        held.update(free[:taken])
+        kept.update(free[taken:])
+    for position in sorted(order.tolist(), key=kept.__contains__):  # undecided images, those without labels, first
         if len(held) >= wanted:
             break
         held.add(position)

@@ -71,8 +71,7 @@ def look_at_image(record: Record, level: CheckLevel = "decode") -> tuple[list[Fi
         elif level == "decode":
             found, digest = _decode(record)
     findings = [
-        Finding(record.path, problem, f"{ascii_path(record.path)}: {what}", record.image_id)
-        for problem, what in found
+        Finding(record.path, problem, f"{ascii_path(record.path)}: {what}", record.image_id) for problem, what in found
     ]
     return findings, digest
 

@@ -47,7 +47,5 @@ def image_path(folder: Path, name: str, source: str) -> str:
     except OSError:  # a missing file is no link
         pass
     if real != real_root and os.path.commonpath([real_root, real]) != real_root:
-        raise ValueError(
-            f"{source}: {name!r} is a link that leads outside {folder}; copy the file into it instead."
-        )
+        raise ValueError(f"{source}: {name!r} is a link that leads outside {folder}; copy the file into it instead.")
     return path

@@ -66,8 +66,8 @@ def load_splits(
     if name in ("parquet", "hub"):
         if config:
             raise ValueError(
-                f"{name_or_folder} was prepared before, so its options are fixed; {sorted(config)[0]!r} must be "
-                "given to prepare_dataset.py when it writes the data set."
+                f"{name_or_folder} was prepared before, so its options are fixed; {sorted(config)[0]!r} must "
+                "be given to prepare_dataset.py when it writes the data set."
             )
         return _load_prepared(name, folder, split, streaming, num_proc, cache_dir)
     builder = make_builder(name, folder, cache_dir, **config)
@@ -112,7 +112,9 @@ def make_builder(
         if not folder.is_dir():
             raise FileNotFoundError(f"data_dir {folder} is not a folder.")
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    key = source_hash(builder_class.sources(folder, options) if folder else ())
+    # the config is made here once to have wrong values refused before any file is looked for
+    config_object = builder_class.BUILDER_CONFIG_CLASS(data_dir=folder and str(folder), **options)
+    key = source_hash(builder_class.sources(config_object))
     return builder_class(
         cache_dir=None if cache_dir is None else str(cache_dir),
         dataset_name=name,
@@ -152,8 +154,8 @@ def resolve(
     folder = Path(text).expanduser()
     if not folder.is_dir():
         raise ValueError(
-            f"{text!r} is neither a folder nor a data set; expected a folder with metadata.jsonl, hub:owner/name "
-            f"or one of {', '.join(BUILDERS)}."
+            f"{text!r} is neither a folder nor a data set; expected a folder with metadata.jsonl, "
+            f"hub:owner/name or one of {', '.join(BUILDERS)}."
         )
     if data_dir is not None:
         raise ValueError(f"{text!r} is a folder itself; data_dir is for named data sets, leave it out.")

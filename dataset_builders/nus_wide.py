@@ -42,19 +42,13 @@ class NusWideConfig(RecordConfig):
         """Refuse a list of one's own under the official name."""
         super().__post_init__()
         if self.label_files not in (None, "TrainTestLabels", "AllLabels"):
-            raise ValueError(
-                f"label_files is {self.label_files!r}; expected 'TrainTestLabels' or 'AllLabels'."
-            )
+            raise ValueError(f"label_files is {self.label_files!r}; expected 'TrainTestLabels' or 'AllLabels'.")
         if (self.train_list or self.test_list) and self.split_name == "official":
-            raise ValueError(
-                "train_list or test_list make another split than the official one; give it a split_name."
-            )
+            raise ValueError("train_list or test_list make another split than the official one; give it a split_name.")
 
 
 def _find(data_dir: Path, name: str) -> Path:
-    return next(
-        (p for place in _PLACES if (p := data_dir / place / name).is_file()), data_dir / "ImageList" / name
-    )
+    return next((p for place in _PLACES if (p := data_dir / place / name).is_file()), data_dir / "ImageList" / name)
 
 
 def read_list(path: Path) -> list[str]:
@@ -67,11 +61,7 @@ def read_list(path: Path) -> list[str]:
     first: dict[str, int] = {}
     for number, name in enumerate(names, 1):
         if not name or name in first:
-            what = (
-                f"{name!r} was already named in line {first[name]}"
-                if name
-                else "empty; expected an image name"
-            )
+            what = f"{name!r} was already named in line {first[name]}" if name else "empty; expected an image name"
             raise ValueError(f"{path}, line {number}: {what}.")
         first[name] = number
     if not names:
@@ -96,7 +86,7 @@ def read_column(path: Path, images: Path, count: int) -> np.ndarray:
     values = np.array(path.read_bytes().split(), dtype="S2")
     if wrong := np.flatnonzero((values != b"0") & (values != b"1")).tolist():
         raise ValueError(
-            f"{path}, line {wrong[0] + 1}: found {ascii(values[wrong[0]])[1:]}; expected 0 or 1."
+            f"{path}, line {wrong[0] + 1}: found {values[wrong[0]].decode(errors='replace')!r}; expected 0 or 1."
         )
     if len(values) != count:
         raise ValueError(
@@ -111,9 +101,7 @@ def _label_folder(data_dir: Path, kind: str | None) -> tuple[str, Path]:
         for place in _LABEL_PLACES:
             if (folder := data_dir / place / name).is_dir():
                 return name, folder
-    raise FileNotFoundError(
-        f"{data_dir} has no Groundtruth/{kind or 'TrainTestLabels'} (nor Groundtruth/AllLabels)."
-    )
+    raise FileNotFoundError(f"{data_dir} has no Groundtruth/{kind or 'TrainTestLabels'} (nor Groundtruth/AllLabels).")
 
 
 def read_annotations(
@@ -142,20 +130,14 @@ def read_annotations(
     names = read_lines(_find(data_dir, "Concepts81.txt"))
     kind, folder = _label_folder(data_dir, label_files)
     labelled: dict[str, np.ndarray] = {}
-    parts = (
-        {"": "Imagelist.txt"}
-        if kind == "AllLabels"
-        else {"_Train": OFFICIAL["train"], "_Test": OFFICIAL["test"]}
-    )
+    parts = {"": "Imagelist.txt"} if kind == "AllLabels" else {"_Train": OFFICIAL["train"], "_Test": OFFICIAL["test"]}
     for suffix, list_name in parts.items():
         path = _find(data_dir, list_name)
         images = read_list(path)
         files = [folder / f"Labels_{name}{suffix}.txt" for name in names]
         table = np.stack([read_column(file, path, len(images)) for file in files], axis=1)
         labelled.update(zip(images, table))
-    root = next(
-        (path for place in _IMAGE_PLACES if (path := data_dir / place).is_dir()), data_dir / _IMAGE_PLACES[0]
-    )
+    root = next((path for place in _IMAGE_PLACES if (path := data_dir / place).is_dir()), data_dir / _IMAGE_PLACES[0])
     splits: dict[str, list[Record]] = {}
     for split, own in (("train", train_list), ("test", test_list)):
         path = data_dir / own if own else _find(data_dir, OFFICIAL[split])
@@ -179,9 +161,7 @@ def split_hash(splits: dict[str, list[Record]]) -> str:
     """12 hex digits that two splits share when the same images are in the same parts, in whatever order."""
     digest = hashlib.sha256()
     for split in sorted(splits):
-        digest.update(
-            "\n".join([split, *sorted(record.image_id for record in splits[split])]).encode() + b"\0"
-        )
+        digest.update("\n".join([split, *sorted(record.image_id for record in splits[split])]).encode() + b"\0")
     return digest.hexdigest()[:12]
 
 
@@ -191,11 +171,12 @@ class NusWide(RecordBuilder):
     BUILDER_CONFIG_CLASS = NusWideConfig
 
     @classmethod
-    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+    def sources(cls, config: Any) -> Iterable[Path]:
         """Concepts, image lists and label files."""
-        _, folder = _label_folder(data_dir, options.get("label_files"))
+        data_dir = Path(config.data_dir)
+        _, folder = _label_folder(data_dir, config.label_files)
         lists = [_find(data_dir, name) for name in (*OFFICIAL.values(), "Imagelist.txt", "Concepts81.txt")]
-        own = [data_dir / options[key] for key in ("train_list", "test_list") if options.get(key)]
+        own = [data_dir / name for name in (config.train_list, config.test_list) if name]
         return [*lists, *own, *folder.glob("Labels_*.txt")]
 
     def read(self) -> Annotations:

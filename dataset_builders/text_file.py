@@ -46,9 +46,7 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         end = (
-            " (the file ends there: it was probably cut while copying)"
-            if error.pos >= len(text.rstrip()) - 1
-            else ""
+            " (the file ends there: it was probably cut while copying)" if error.pos >= len(text.rstrip()) - 1 else ""
         )
         raise ValueError(
             f"{path}, line {error.lineno}, column {error.colno}: not valid JSON, {error.msg}{end}; "

@@ -103,11 +103,7 @@ def read_annotations(data_dir: str | Path, label_names: str | None = None) -> An
             image_id = os.path.splitext(name)[0]
             records.append(Record(image_id, image_path(folder, name, source), labels, source=source))
         splits[split] = records
-    notes = (
-        []
-        if label_names
-        else ["The partition has no category names; labels are category_000 to category_499."]
-    )
+    notes = [] if label_names else ["The partition has no category names; labels are category_000 to category_499."]
     return Annotations(names, splits, notes)
 
 
@@ -124,9 +120,10 @@ class VisualGenome(RecordBuilder):
     BUILDER_CONFIG_CLASS = VisualGenomeConfig
 
     @classmethod
-    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+    def sources(cls, config: Any) -> Iterable[Path]:
         """The lists, the label index and the names."""
-        own = [data_dir / options["label_names"]] if options.get("label_names") else []
+        data_dir = Path(config.data_dir)
+        own = [data_dir / config.label_names] if config.label_names else []
         return [*(_find(data_dir, name) for name in (*LISTS.values(), LABELS)), *own]
 
     def read(self) -> Annotations:

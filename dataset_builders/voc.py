@@ -69,9 +69,7 @@ class VocConfig(RecordConfig):
         if self.year not in SPLITS_OF:
             raise ValueError(f"year is {self.year!r}; expected one of {tuple(SPLITS_OF)}.")
         if self.train_split not in (None, *SPLITS_OF[self.year]):
-            raise ValueError(
-                f"train_split is {self.train_split!r}; expected one of {tuple(SPLITS_OF[self.year])}."
-            )
+            raise ValueError(f"train_split is {self.train_split!r}; expected one of {tuple(SPLITS_OF[self.year])}.")
         if self.difficult not in DIFFICULT:
             raise ValueError(f"difficult is {self.difficult!r}; expected one of {DIFFICULT}.")
 
@@ -100,9 +98,7 @@ def find_list(folders: list[Path], name: str, segmentation: bool) -> Path | None
     """The list file of a split; the segmentation lists first where `train_aug` is trained on."""
     main, inner = ["ImageSets/Main"], ["ImageSets/Segmentation", "ImageSets/SegmentationAug", ""]
     places = inner + main if segmentation else [*main, ""]
-    return next(
-        (p for root in folders for place in places if (p := root / place / f"{name}.txt").is_file()), None
-    )
+    return next((p for root in folders for place in places if (p := root / place / f"{name}.txt").is_file()), None)
 
 
 def read_annotations(
@@ -132,9 +128,7 @@ def read_annotations(
         path = find_list(folders, name, segmentation=lists["train"] == "train_aug")
         if path is None:
             if split == "train":
-                raise FileNotFoundError(
-                    f"{folders[0]} has no list {name}.txt in ImageSets/Main; docs/datasets.md."
-                )
+                raise FileNotFoundError(f"{folders[0]} has no list {name}.txt in ImageSets/Main; docs/datasets.md.")
             notes.append(f"There is no list {name}.txt, so there is no {split} split.")
             continue
         root = next(folder for folder in folders if folder in path.parents)
@@ -202,9 +196,7 @@ def _label_lists(root: Path, name: str, ids: dict[str, str]) -> dict[str, Judgem
             if parts[1] != "-1":
                 table[parts[0]][label] = parts[1] == "1"
         if seen != len(ids):
-            raise ValueError(
-                f"{path}, line {seen}: the file ends after {seen} images; {name}.txt has {len(ids)}."
-            )
+            raise ValueError(f"{path}, line {seen}: the file ends after {seen} images; {name}.txt has {len(ids)}.")
     return table
 
 
@@ -212,9 +204,7 @@ def _label_table(root: Path, ids: dict[str, str]) -> dict[str, Judgement]:
     """Judgements from labels.txt: an image id, then 0 or 1 for each of the 20 labels."""
     path = root / "labels.txt"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{root} has neither Annotations/*.xml, ImageSets/Main/<label>_*.txt nor labels.txt."
-        )
+        raise FileNotFoundError(f"{root} has neither Annotations/*.xml, ImageSets/Main/<label>_*.txt nor labels.txt.")
     table: dict[str, Judgement] = {}
     for number, line in enumerate(read_lines(path), 1):
         image_id, *flags = line.split()
@@ -233,10 +223,10 @@ class Voc(RecordBuilder):
     BUILDER_CONFIG_CLASS = VocConfig
 
     @classmethod
-    def sources(cls, data_dir: Path, options: dict[str, Any]) -> Iterable[Path]:
+    def sources(cls, config: Any) -> Iterable[Path]:
         """Lists, label tables and XML files of the year."""
         patterns = ("ImageSets/*/*.txt", "*.txt", "Annotations", "Annotations/*.xml")
-        folders = roots(data_dir, str(options.get("year", "2007")))
+        folders = roots(Path(config.data_dir), config.year)
         return {path for folder in folders for pattern in patterns for path in folder.glob(pattern)}
 
     def read(self) -> Annotations:

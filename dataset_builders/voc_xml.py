@@ -12,9 +12,7 @@ from dataset_builders.text_file import read_text
 Box = tuple[float, float, float, float]
 
 
-def read_objects(
-    path: Path, names: Collection[str]
-) -> tuple[tuple[int, int] | None, list[tuple[str, bool, Box]]]:
+def read_objects(path: Path, names: Collection[str]) -> tuple[tuple[int, int] | None, list[tuple[str, bool, Box]]]:
     """The image size and the objects of an annotation file.
 
     Args:

@@ -26,9 +26,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument(
-        "--name", required=True, help="digit_scenes, coco, voc, nus_wide, visual_genome, or a folder"
-    )
+    parser.add_argument("--name", required=True, help="digit_scenes, coco, voc, nus_wide, visual_genome, or a folder")
     parser.add_argument("--data_dir", help="where the files of a named data set lie")
     parser.add_argument(
         "--data_options",
@@ -51,9 +49,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="raise: name all bad files and stop (default); skip: leave them out, counted and listed",
     )
     parser.add_argument("--num_proc", type=int, default=1, help="processes (default: 1)")
-    parser.add_argument(
-        "--images_per_shard", type=int, default=2500, help="rows of a parquet file (default: 2500)"
-    )
+    parser.add_argument("--images_per_shard", type=int, default=2500, help="rows of a parquet file (default: 2500)")
     parser.add_argument("--repo_id", help="data set on the Hub, as owner/name")
     parser.add_argument("--private", action="store_true", help="make the Hub data set private")
     parser.add_argument("--overwrite", action="store_true", help="replace parquet shards in the folder")
@@ -80,9 +76,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
     _check_options(options)
     name, data_dir = resolve(options.name, options.data_dir)
     if name in ("parquet", "hub"):
-        raise ValueError(
-            f"{options.name} holds parquet shards already; prepare the folder they were made from."
-        )
+        raise ValueError(f"{options.name} holds parquet shards already; prepare the folder they were made from.")
     config = {**options.data_options, "on_bad_image": options.on_bad_image}
     output = Path(options.output_dir)
     if options.to == "parquet" and parquet_shards(output) and not options.overwrite:
@@ -91,9 +85,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
     told = {"name": options.name, "options": options.data_options, **report.as_dict()}
     told["on_bad_image"] = options.on_bad_image
     output.mkdir(parents=True, exist_ok=True)
-    (output / "report.json").write_text(
-        json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (output / "report.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     tell(told, output / "report.json")
     if options.on_bad_image == "raise":
         report.raise_for_bad()
