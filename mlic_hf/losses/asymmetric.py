@@ -47,9 +47,7 @@ def asymmetric_loss(
         Asymmetric Loss For Multi-Label Classification (Ridnik et al., ICCV 2021), equations 4 to 7.
     """
     if min(gamma_neg, gamma_pos, clip) < 0:
-        raise ValueError(
-            f"gamma_neg {gamma_neg}, gamma_pos {gamma_pos} and clip {clip} must not be negative."
-        )
+        raise ValueError(f"gamma_neg {gamma_neg}, gamma_pos {gamma_pos} and clip {clip} must not be negative.")
     known = known_cells(targets, logits)
     positive = targets.clamp(min=0)
     p, q = torch.sigmoid(logits), torch.sigmoid(-logits)
@@ -67,9 +65,7 @@ def asymmetric_loss(
     return reduce_cells(loss, known, reduction)
 
 
-def _focus(
-    positive: Tensor, p: Tensor, q: Tensor, gamma_pos: float, gamma_neg: float, *, detach: bool
-) -> Tensor:
+def _focus(positive: Tensor, p: Tensor, q: Tensor, gamma_pos: float, gamma_neg: float, *, detach: bool) -> Tensor:
     """(1 - pt)^g; its base is kept off 0, where a power below 1 has an infinite slope."""
     if detach:
         p, q = p.detach(), q.detach()

@@ -12,9 +12,7 @@ from .reduction import known_cells, reduce_cells
 
 
 @full_precision
-def binary_cross_entropy(
-    logits: Tensor, targets: Tensor, reduction: str = "sum", eps: float = 1e-8
-) -> Tensor:
+def binary_cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "sum", eps: float = 1e-8) -> Tensor:
     """-(y log max(p, eps) + (1 - y) log max(1 - p, eps)) with p = sigmoid(logits).
 
     Args:

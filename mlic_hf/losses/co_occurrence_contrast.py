@@ -64,8 +64,7 @@ def co_occurrence_contrast(
         raise ValueError(f"temperature is {temperature}; it must be positive.")
     if anchors.shape[:2] != targets.shape:
         raise ValueError(
-            f"graph embeddings {tuple(anchors.shape)} must begin with the targets' shape "
-            f"{tuple(targets.shape)}."
+            f"graph embeddings {tuple(anchors.shape)} must begin with the targets' shape {tuple(targets.shape)}."
         )
     groups = positive_groups(targets, "image", smallest=1)
     rows = take_cells(anchors, groups.cells)

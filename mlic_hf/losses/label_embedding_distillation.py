@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .pairwise_distance import distance_structure_loss
@@ -112,9 +113,9 @@ def _structure(student: Tensor, teacher: Tensor, groups: PositiveGroups) -> Tens
     """The sum of h over all groups; one turn of the loop per block of similar sizes, not per group."""
     if not groups.blocks:
         return student.sum() * 0.0
-    total = student.new_zeros(())
-    for block in groups.blocks:
-        rows = block.pad(student[block.start : block.stop])
-        reference = block.pad(teacher[block.start : block.stop])
-        total = total + distance_structure_loss(rows, reference, block.sizes).sum()
-    return total
+    lengths = [block.stop - block.start for block in groups.blocks]
+    losses = [
+        distance_structure_loss(block.pad(rows), block.pad(reference), block.sizes)
+        for block, rows, reference in zip(groups.blocks, student.split(lengths), teacher.split(lengths))
+    ]
+    return torch.cat(losses).sum()

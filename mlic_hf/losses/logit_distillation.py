@@ -41,9 +41,7 @@ def multi_label_logit_distillation(
         Multi-Label Knowledge Distillation (Yang et al., ICCV 2023), equation of L_MLD.
     """
     if student.shape != teacher.shape:
-        raise ValueError(
-            f"student logits {tuple(student.shape)} and teacher logits {tuple(teacher.shape)} differ."
-        )
+        raise ValueError(f"student logits {tuple(student.shape)} and teacher logits {tuple(teacher.shape)} differ.")
     known = known_cells(targets, student)
     return reduce_cells(binary_divergence(student, teacher.detach()), known, reduction)
 

@@ -10,9 +10,7 @@ from .soft_margin import soft_margin
 
 
 @full_precision
-def partial_class_loss(
-    merged: Tensor, labels: Tensor, known: Tensor | None = None, reduction: str = "mean"
-) -> Tensor:
+def partial_class_loss(merged: Tensor, labels: Tensor, known: Tensor | None = None, reduction: str = "mean") -> Tensor:
     """Soft-margin loss of a merged map's spatial mean against the one label whose key point made the cut.
 
     Args:

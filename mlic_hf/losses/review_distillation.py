@@ -52,9 +52,7 @@ def review_distillation(
 def _stage(student: Tensor, teacher: Tensor) -> Tensor:
     """(B,) losses of one stage."""
     if student.shape != teacher.shape:
-        raise ValueError(
-            f"a student stage is {tuple(student.shape)} but the teacher's is {tuple(teacher.shape)}."
-        )
+        raise ValueError(f"a student stage is {tuple(student.shape)} but the teacher's is {tuple(teacher.shape)}.")
     teacher = teacher.detach()
     if student.dim() == 2:
         student, teacher = student[:, :, None, None], teacher[:, :, None, None]

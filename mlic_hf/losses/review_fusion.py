@@ -55,9 +55,7 @@ class ReviewFusion(nn.Module):
         Distilling Knowledge via Knowledge Review (Chen et al., CVPR 2021), figure 3: attention based fusion.
     """
 
-    def __init__(
-        self, student_channels: Sequence[int], teacher_channels: Sequence[int], width: int = 256
-    ) -> None:
+    def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int], width: int = 256) -> None:
         super().__init__()
         if not student_channels or len(student_channels) != len(teacher_channels):
             raise ValueError(
@@ -70,9 +68,7 @@ class ReviewFusion(nn.Module):
             for stage, (s, t) in enumerate(zip(student_channels, teacher_channels))
         )
 
-    def forward(
-        self, student_maps: Sequence[Tensor], sizes: Sequence[tuple[int, int]] | None = None
-    ) -> list[Tensor]:
+    def forward(self, student_maps: Sequence[Tensor], sizes: Sequence[tuple[int, int]] | None = None) -> list[Tensor]:
         """Fuse the stages.
 
         Args:

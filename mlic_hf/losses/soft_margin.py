@@ -29,9 +29,7 @@ def soft_margin(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Ten
         The classification loss of OASS (METHODS.md), `torch.nn.MultiLabelSoftMarginLoss` where all is known.
     """
     known = known_cells(targets, logits)
-    cells = F.binary_cross_entropy_with_logits(
-        logits, targets.to(logits.dtype).clamp(min=0), reduction="none"
-    )
+    cells = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype).clamp(min=0), reduction="none")
     counts = known.sum(dim=1)
     images = torch.where(known, cells, torch.zeros_like(cells)).sum(dim=1) / counts.clamp(min=1)
     return reduce_images(images, counts > 0, reduction)

@@ -1,0 +1,214 @@
+"""Plain loops written from the equations in METHODS.md, one image, label or pair at a time.
+
+The tests compare values with them and `benchmarks/losses.py` compares speed. They are written as one writes them
+first: tensors in the inner step, Python loops outside, autograd for the gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def asymmetric_loss(
+    z: Tensor, y: Tensor, gamma_neg: float = 4, gamma_pos: float = 0, clip: float = 0.05, eps: float = 1e-8
+) -> Tensor:
+    total = z.sum() * 0
+    for image in range(len(z)):
+        known = y[image] >= 0
+        p, t = torch.sigmoid(z[image][known]), y[image][known]
+        q = (1 - p + clip).clamp(max=1)
+        loss = t * p.clamp(min=eps).log() + (1 - t) * q.clamp(min=eps).log()
+        pt = p * t + q * (1 - t)
+        total = total - (loss * (1 - pt).detach() ** (gamma_pos * t + gamma_neg * (1 - t))).sum()
+    return total
+
+
+def binary_cross_entropy(z: Tensor, y: Tensor, eps: float = 1e-8) -> Tensor:
+    total = z.sum() * 0
+    for image in range(len(z)):
+        known = y[image] >= 0
+        p, t = torch.sigmoid(z[image][known]), y[image][known]
+        total = total - (t * p.clamp(min=eps).log() + (1 - t) * (1 - p).clamp(min=eps).log()).sum()
+    return total
+
+
+def focal(z: Tensor, y: Tensor, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
+    total = z.sum() * 0
+    for image in range(len(z)):
+        known = y[image] >= 0
+        p, t = torch.sigmoid(z[image][known]), y[image][known]
+        pt = p * t + (1 - p) * (1 - t)
+        at = alpha * t + (1 - alpha) * (1 - t)
+        total = total - (at * (1 - pt) ** gamma * pt.log()).sum()
+    return total
+
+
+def soft_margin(z: Tensor, y: Tensor) -> Tensor:
+    """The sum over images of the mean over known labels."""
+    total = z.sum() * 0
+    for image in range(len(z)):
+        known = y[image] >= 0
+        if known.any():
+            logits, t = z[image][known], y[image][known]
+            total = total - (t * F.logsigmoid(logits) + (1 - t) * F.logsigmoid(-logits)).mean()
+    return total
+
+
+def multi_label_logit_distillation(s: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    total = s.sum() * 0
+    for image in range(len(s)):
+        known = y[image] >= 0
+        ps = torch.sigmoid(s[image][known]).clamp(1e-8, 1 - 1e-8)
+        pt = torch.sigmoid(t[image][known]).clamp(1e-8, 1 - 1e-8)
+        total = total + (pt * (pt / ps).log() + (1 - pt) * ((1 - pt) / (1 - ps)).log()).sum()
+    return total
+
+
+def partial_softmax_distillation(s: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    total = s.sum() * 0
+    for image in range(len(s)):
+        negatives = (y[image] == 0).nonzero()[:, 0]
+        for positive in (y[image] == 1).nonzero()[:, 0]:
+            members = torch.cat([positive[None], negatives])
+            log_s, log_t = s[image][members].log_softmax(0), t[image][members].log_softmax(0)
+            total = total + (log_t.exp() * (log_t - log_s)).sum()
+    return total
+
+
+def partition_distillation_mse(s: Tensor, t: Tensor) -> Tensor:
+    total = s.sum() * 0
+    for image in range(len(s)):
+        total = total + ((s[image] - t[image]) ** 2).sum()
+    return total
+
+
+def partition_distillation_kl(s: Tensor, t: Tensor, temperature: float = 4.0) -> Tensor:
+    total = s.sum() * 0
+    for image in range(len(s)):
+        log_s, log_t = (s[image] / temperature).log_softmax(0), (t[image] / temperature).log_softmax(0)
+        total = total + (log_t.exp() * (log_t - log_s)).sum()
+    return total * temperature**2
+
+
+def phi(rows: Tensor) -> Tensor:
+    """Pairwise distances over the mean of the positive ones."""
+    squares = rows.pow(2).sum(1)
+    distances = (squares[:, None] + squares[None, :] - 2 * rows @ rows.t()).clamp(min=1e-12).sqrt()
+    distances = distances * (1 - torch.eye(len(rows), dtype=rows.dtype, device=rows.device))
+    return distances / distances[distances > 0].mean()
+
+
+def structure(student: Tensor, teacher: Tensor) -> Tensor:
+    """h: the summed Huber loss between two phis, by the number of rows."""
+    return F.smooth_l1_loss(phi(student), phi(teacher), reduction="sum") / len(student)
+
+
+def class_aware_distillation(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
+    total = student.sum() * 0
+    for label in range(y.shape[1]):
+        images = (y[:, label] == 1).nonzero()[:, 0]
+        if len(images) > 1:
+            total = total + structure(student[images, label], teacher[images, label])
+    return total
+
+
+def instance_aware_distillation(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
+    total = student.sum() * 0
+    for image in range(len(y)):
+        labels = (y[image] == 1).nonzero()[:, 0]
+        if len(labels) > 1:
+            total = total + structure(student[image, labels], teacher[image, labels])
+    return total
+
+
+def probabilistic_knowledge_transfer(s: Tensor, t: Tensor) -> Tensor:
+    def conditional(x: Tensor) -> list[Tensor]:
+        rows = []
+        for image in x:
+            cosine = [image @ other / ((image.norm() + 1e-7) * (other.norm() + 1e-7)) for other in x]
+            row = (torch.stack(cosine) + 1) / 2
+            rows.append(row / row.sum())
+        return rows
+
+    total = s.sum() * 0
+    for row_s, row_t in zip(conditional(s), conditional(t)):
+        total = total + (row_t * ((row_t + 1e-7) / (row_s + 1e-7)).log()).sum()
+    return total / len(s) ** 2
+
+
+def relational_distillation(s: Tensor, t: Tensor) -> Tensor:
+    def angles(x: Tensor, corner: int) -> Tensor:
+        unit = F.normalize(x - x[corner], dim=1)
+        return unit @ unit.t()
+
+    total = s.sum() * 0
+    for corner in range(len(s)):
+        total = total + F.smooth_l1_loss(angles(s, corner), angles(t, corner), reduction="sum")
+    return 10 * structure(s, t) + 10 * total / len(s) ** 3
+
+
+def review_distillation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+    total = student[0].sum() * 0
+    for s, t in zip(student, teacher):
+        loss, weight, weights = F.mse_loss(s, t), 1.0, 1.0
+        for level in (4, 2, 1):
+            if level < s.shape[2]:
+                weight /= 2
+                weights += weight
+                pooled = F.adaptive_avg_pool2d(s, level), F.adaptive_avg_pool2d(t, level)
+                loss = loss + weight * F.mse_loss(*pooled)
+        total = total + loss / weights
+    return total
+
+
+def supervised_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.2) -> Tensor:
+    """The mean over anchors (rows with a label >= 0)."""
+    total = features.sum() * 0
+    anchors = (labels >= 0).nonzero()[:, 0]
+    for anchor in anchors:
+        row = features @ features[anchor] / temperature
+        others = torch.arange(len(features), device=features.device) != anchor
+        positives = others & (labels == labels[anchor])
+        if positives.any():
+            total = total - (row[positives] - row[others].logsumexp(0)).mean()
+    return total / max(1, len(anchors))
+
+
+def label_contrastive(projections: Tensor, y: Tensor, temperature: float = 0.2) -> Tensor:
+    images, labels = (y == 1).nonzero(as_tuple=True)
+    return supervised_contrastive(projections[images, labels], labels, temperature)
+
+
+def co_occurrence_contrast(
+    graph: Tensor, positive: Tensor, negative: Tensor, y: Tensor, tau: float = 1.0
+) -> Tensor:
+    """The sum over images of the mean over true labels."""
+    total = graph.sum() * 0
+    for image in range(len(y)):
+        labels = (y[image] == 1).nonzero()[:, 0].tolist()
+        for label in labels:
+            anchor = graph[image, label]
+            row = [anchor @ positive[image, label], anchor @ negative[image, label]]
+            row += [anchor @ graph[image, other] for other in labels if other != label]
+            logits = torch.stack(row)[None] / tau
+            target = torch.zeros(1, dtype=torch.long, device=logits.device)
+            total = total + F.cross_entropy(logits, target) / len(labels)
+    return total
+
+
+def partial_class_loss(merged: Tensor, labels: Tensor) -> Tensor:
+    total = merged.sum() * 0
+    for maps, label in zip(merged, labels):
+        target = F.one_hot(label, len(maps)).to(maps.dtype)
+        total = total + F.multilabel_soft_margin_loss(maps.mean(dim=(1, 2))[None], target[None])
+    return total / len(labels)
+
+
+def reconstruction_loss(class_maps: Tensor, merged: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+    total = merged.sum() * 0
+    for maps, image, label in zip(merged, images, labels):
+        mask = F.one_hot(label, len(maps)).to(maps.dtype)[:, None, None]
+        total = total + (class_maps[image] * mask - maps * mask).abs().mean()
+    return total / len(labels)
