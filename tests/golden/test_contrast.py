@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlic_hf import modeling
 from mlic_hf.hub.head_keys import convert_head
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.co_occurrence import CoOccurrenceConfig, co_occurrence_objectives
 from mlic_hf.methods.mulcon import MulConConfig, mulcon_objectives
-from mlic_hf.modeling.base_mlic import HeadRequest
 from mlic_hf.modeling.modeling_co_occurrence_mlic import CoOccurrenceHead
 from mlic_hf.modeling.modeling_mulcon_mlic import MulConHead
 from tests.golden import cases
+from tests.methods.co_occurrence.head_alone import HeadAlone
 
 RELATIVE = 1e-4
-
-
-class HeadAlone(nn.Module):
-    """A head that takes a feature map where a model takes pixels."""
-
-    def __init__(self, head: nn.Module, config: Any, channels: int, output: type) -> None:
-        super().__init__()
-        self.head = head
-        self.config = config
-        self.output = output
-        self.backbone = SimpleNamespace(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), num_features=channels)
-
-    def forward(self, feature_map: Tensor, output_label_embeddings: bool = False) -> Any:
-        return self.output(**self.head(feature_map, HeadRequest(label_embeddings=output_label_embeddings)))
 
 
 def original_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

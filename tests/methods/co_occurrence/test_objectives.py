@@ -66,9 +66,7 @@ def test_views_carry_no_gradient() -> None:
     inside = torch.zeros_like(edges)
     inside[0, label, label] = edges[0, label, label].detach()
     outside = edges.detach() - inside
-    positive, negative = (
-        student.head.graph(embeddings, view)[0, label].detach() for view in (inside, outside)
-    )
+    positive, negative = (student.head.graph(embeddings, view)[0, label].detach() for view in (inside, outside))
     anchor = anchors[0, label].detach()
     share = torch.softmax(torch.stack([anchor @ positive, anchor @ negative]), 0)
     torch.testing.assert_close(gradient[0, label], share[1] * (negative - positive), rtol=1e-4, atol=1e-5)
@@ -115,10 +113,7 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     batch = random_batch(5, two_views=False)
     whole = method(**batch)["loss"]
     totals = method.counts(batch["labels"])
-    parts = [
-        method(**{k: v[cut] for k, v in batch.items()}, totals=totals)["loss"]
-        for cut in (slice(2), slice(2, 5))
-    ]
+    parts = [method(**{k: v[cut] for k, v in batch.items()}, totals=totals)["loss"] for cut in (slice(2), slice(2, 5))]
     torch.testing.assert_close(sum(parts), whole, rtol=1e-5, atol=1e-5)
 
 
