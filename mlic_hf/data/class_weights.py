@@ -8,9 +8,7 @@ import torch
 RULES = ("balanced", "inverse_frequency", "effective_number")
 
 
-def class_weights(
-    counts: np.ndarray, num_images: int, rule: str = "balanced", beta: float = 0.999
-) -> torch.Tensor:
+def class_weights(counts: np.ndarray, num_images: int, rule: str = "balanced", beta: float = 0.999) -> torch.Tensor:
     """One weight a label, from how many images have it.
 
     Args:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+EXIF_ORIENTATION = 0x0112
+
 
 def read_image(source: Any, image_id: str, minimum_size: int | None = None) -> Image.Image:
     """Decode an image to RGB.
@@ -45,11 +47,10 @@ def read_image(source: Any, image_id: str, minimum_size: int | None = None) -> I
         with Image.open(io.BytesIO(content) if content is not None else str(path)) as opened:
             if minimum_size is not None:
                 opened.draft("RGB", (minimum_size, minimum_size))
-            return to_rgb(ImageOps.exif_transpose(opened), image_id)
+            turned = opened.getexif().get(EXIF_ORIENTATION, 1) != 1
+            return to_rgb(ImageOps.exif_transpose(opened) if turned else opened, image_id)
     except FileNotFoundError:
-        raise ValueError(
-            f"The {where} does not exist; check the data folder, or leave its row out."
-        ) from None
+        raise ValueError(f"The {where} does not exist; check the data folder, or leave its row out.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"The {where} cannot be decoded: {error}. A whole JPEG, PNG or other picture was expected; "
@@ -83,9 +84,7 @@ def to_rgb(image: Image.Image, image_id: str = "") -> Image.Image:
         image.load()
         return image
     if image.mode == "F":
-        raise ValueError(
-            f"The image {image_id!r} holds floating-point pixels of unknown range; save it as 8 bits."
-        )
+        raise ValueError(f"The image {image_id!r} holds floating-point pixels of unknown range; save it as 8 bits.")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.float64) / 257
         return Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8)).convert("RGB")

@@ -72,9 +72,7 @@ class ImageTransform:
         config = self.config
         if config.kind == "eval":
             size = (config.image_size, config.image_size)
-            return to_tensor(
-                np.asarray(image.resize(size, Image.Resampling.BILINEAR)), config.mean, config.std
-            )
+            return to_tensor(np.asarray(image.resize(size, Image.Resampling.BILINEAR)), config.mean, config.std)
         if generator is None:
             raise ValueError(
                 "A training transform needs a random generator; pass stateless_generator(seed, epoch, "
@@ -105,7 +103,9 @@ def minimum_decoded_size(config: TransformConfig) -> int | None:
 
 def to_tensor(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """(height, width, 3) uint8 to (3, height, width) float32: divided by 255, less mean, divided by std."""
-    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(255)
+    writable = pixels if pixels.flags.writeable and pixels.flags.c_contiguous else pixels.copy()
+    planes = torch.from_numpy(writable).permute(2, 0, 1)
+    planes = planes.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
     if any(mean) or any(value != 1 for value in std):
         shape = (3, 1, 1)
         planes.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))

@@ -72,9 +72,7 @@ def _count(
             "positives": int(positives[index]),
             "ignored": int(ignored[index]),
             "most_often_with": {
-                space.names[other]: int(together[index, other])
-                for other in companions
-                if together[index, other]
+                space.names[other]: int(together[index, other]) for other in companions if together[index, other]
             },
         }
     return {
@@ -115,7 +113,7 @@ def _draw_histogram(space: LabelSpace, positives: np.ndarray, num_images: int, p
         axes.text(positives[index], place, text, va="center", fontsize=7)
     axes.set_xlabel(f"images with the label (of {num_images:,})")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")
 
 
 def _draw_co_occurrence(space: LabelSpace, together: np.ndarray, positives: np.ndarray, path: Path) -> None:
@@ -131,7 +129,7 @@ def _draw_co_occurrence(space: LabelSpace, together: np.ndarray, positives: np.n
     axes.set_xlabel("given this label")
     axes.set_ylabel("share of images that also have this one")
     figure.colorbar(picture, ax=axes, fraction=0.04, pad=0.02)
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")
 
 
 def _draw_contact_sheet(dataset: Any, space: LabelSpace, num_images: int, seed: int, path: Path) -> None:
@@ -148,10 +146,8 @@ def _draw_contact_sheet(dataset: Any, space: LabelSpace, num_images: int, seed: 
         axes.imshow(np.asarray(image))
         axes.set_axis_off()
         axes.set_title(str(row["image_id"])[-28:], fontsize=7, color="#666666")
-        axes.text(
-            0.5, -0.03, _caption(row, space), transform=axes.transAxes, ha="center", va="top", fontsize=7
-        )
-    figure.savefig(path)
+        axes.text(0.5, -0.03, _caption(row, space), transform=axes.transAxes, ha="center", va="top", fontsize=7)
+    figure.savefig(path, bbox_inches="tight")
 
 
 def _caption(row: dict[str, Any], space: LabelSpace, width: int = 30, most: int = 4) -> str:

@@ -30,9 +30,7 @@ class LabelSpace:
         ids: dict[str, int] = {}
         for position, name in enumerate(self.names):
             if not isinstance(name, str) or not name:
-                raise ValueError(
-                    f"Label {position} is {name!r}, but a label name must be a text that is not empty."
-                )
+                raise ValueError(f"Label {position} is {name!r}, but a label name must be a text that is not empty.")
             if name in ids:
                 raise ValueError(
                     f"The label name {name!r} occurs twice (positions {ids[name]} and {position}); "

@@ -56,9 +56,7 @@ class MultiLabelDataset(Dataset):
         if views not in (1, 2):
             raise ValueError(f"A dataset gives 1 or 2 views of an image, but views is {views!r}.")
         if missing_labels not in MISSING_LABELS:
-            raise ValueError(
-                f"missing_labels is {missing_labels!r}, but must be one of {', '.join(MISSING_LABELS)}."
-            )
+            raise ValueError(f"missing_labels is {missing_labels!r}, but must be one of {', '.join(MISSING_LABELS)}.")
         self.rows = undecoded(rows)
         self.label_space = label_space
         self.transform = transform

@@ -11,9 +11,7 @@ from torchvision.transforms.v2 import functional as F
 from mlic_hf.data.drawn_operations import Operation
 
 
-def apply_with_pillow(
-    image: Image.Image, operations: Sequence[Operation], fill: tuple[int, int, int]
-) -> Image.Image:
+def apply_with_pillow(image: Image.Image, operations: Sequence[Operation], fill: tuple[int, int, int]) -> Image.Image:
     """Apply drawn operations to an RGB image.
 
     Args:

@@ -12,9 +12,7 @@ from mlic_hf.data.co_occurrence_counts import positive_pairs
 from mlic_hf.data.stateless_random import stateless_generator
 
 
-def stratified_split(
-    labels: Any, num_labels: int, fractions: Sequence[float], seed: int = 0
-) -> list[np.ndarray]:
+def stratified_split(labels: Any, num_labels: int, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
     """Split images by iterative stratification.
 
     The label with the fewest images left is dealt out first, each image to the part that wants that label

@@ -57,8 +57,7 @@ class TransformConfig:
         for field, allowed in (("kind", KINDS), ("backend", BACKENDS), ("resize", RESIZES)):
             if getattr(self, field) not in allowed:
                 raise ValueError(
-                    f"TransformConfig.{field} is {getattr(self, field)!r}, but must be one of "
-                    f"{', '.join(allowed)}."
+                    f"TransformConfig.{field} is {getattr(self, field)!r}, but must be one of {', '.join(allowed)}."
                 )
         for field in ("scale", "ratio", "long_side"):
             pair = getattr(self, field)
@@ -69,9 +68,7 @@ class TransformConfig:
                 )
         for field in ("mean", "std"):
             if len(getattr(self, field)) != 3:
-                raise ValueError(
-                    f"TransformConfig.{field} is {getattr(self, field)}, but must be three numbers."
-                )
+                raise ValueError(f"TransformConfig.{field} is {getattr(self, field)}, but must be three numbers.")
         if min(self.std) <= 0:
             raise ValueError(f"TransformConfig.std is {self.std}, but must be positive in every channel.")
         ranges = (
@@ -82,9 +79,7 @@ class TransformConfig:
         )
         for field, low, high in ranges:
             if not low <= getattr(self, field) <= high:
-                raise ValueError(
-                    f"TransformConfig.{field} is {getattr(self, field)}, but must lie in {low}..{high}."
-                )
+                raise ValueError(f"TransformConfig.{field} is {getattr(self, field)}, but must lie in {low}..{high}.")
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -122,6 +117,4 @@ def transform_preset(
     """
     if name not in PRESETS:
         raise ValueError(f"There is no transform preset {name!r}; the presets are {', '.join(PRESETS)}.")
-    return TransformConfig(
-        **{**PRESETS[name], "image_size": image_size, "mean": mean, "std": std, **overrides}
-    )
+    return TransformConfig(**{**PRESETS[name], "image_size": image_size, "mean": mean, "std": std, **overrides})
