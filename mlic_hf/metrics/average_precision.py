@@ -8,13 +8,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mlic_hf.metrics.cells import as_arrays, label_columns
+from mlic_hf.metrics.counting import count_reaching
 
 AveragePrecisionKind = Literal["average_precision", "mean_precision", "voc2012", "voc2007_11point"]
 
 
-def average_precision(
-    scores: Any, targets: Any, kind: AveragePrecisionKind = "average_precision"
-) -> np.ndarray:
+def average_precision(scores: Any, targets: Any, kind: AveragePrecisionKind = "average_precision") -> np.ndarray:
     """Average precision of every label over its known images.
 
     Kinds, with the positives of a label ranked 1..P from the best and prec(i) the precision when the i-th is
@@ -82,23 +81,15 @@ def mean_over_labels(per_label: np.ndarray) -> tuple[float, int]:
     """The mean of the values that are not NaN, and how many are; an error where all are."""
     defined = ~np.isnan(per_label)
     if not defined.any():
-        raise ValueError(
-            "no label has a positive image among the known cells, so the mean over labels is undefined."
-        )
+        raise ValueError("no label has a positive image among the known cells, so the mean over labels is undefined.")
     return float(per_label[defined].mean()), int(np.count_nonzero(~defined))
 
 
 def hits_and_predicted(column: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For every positive by ascending score: the score, and how many positives and images reach it.
-
-    Sorting the plain scores and searching the positives' places in them is several times faster than an
-    argsort.
-    """
-    ordered = np.sort(column)
+    """For every positive by ascending score: the score, and how many positives and images reach it."""
     found = np.sort(column[positive])
-    predicted = ordered.size - np.searchsorted(ordered, found, side="left")
     hits = found.size - np.searchsorted(found, found, side="left")
-    return found, hits, predicted
+    return found, hits, count_reaching(column, found)
 
 
 def _of_label(column: np.ndarray, positive: np.ndarray, kind: AveragePrecisionKind) -> float:
@@ -112,11 +103,10 @@ def _of_label(column: np.ndarray, positive: np.ndarray, kind: AveragePrecisionKi
 
 def _stable_ranks(column: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """Ranks (from 1) of the positives in descending stable order; argsort only where one is tied."""
-    ordered = np.sort(column)
-    found = np.sort(column[positive])[::-1]
-    above = np.searchsorted(ordered, found, side="right")
-    if np.array_equal(above - np.searchsorted(ordered, found, side="left"), np.ones(found.size)):
-        return ordered.size - above + 1
+    found = np.sort(column[positive])
+    ranks = count_reaching(column, found)
+    if np.array_equal(ranks - count_reaching(column, found, "right"), np.ones(found.size)):
+        return ranks[::-1]
     return np.flatnonzero(positive[np.argsort(-column, kind="stable")]) + 1
 
 

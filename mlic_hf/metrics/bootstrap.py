@@ -10,7 +10,7 @@ import numpy as np
 from mlic_hf.metrics.average_precision import mean_average_precision
 from mlic_hf.metrics.cells import LabelColumn, as_arrays, label_columns
 
-RESAMPLES_AT_ONCE = 128
+RESAMPLES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,7 @@ def _resampled_map(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray)
             total[span] += values
             defined[span] += has_positives
     if not defined.all():
-        raise ValueError(
-            "a resample holds no positive image of any label: there are too few of them for a bootstrap."
-        )
+        raise ValueError("a resample holds no positive image of any label: there are too few of them for a bootstrap.")
     return total / defined
 
 

@@ -27,9 +27,7 @@ class DecisionCounts:
     images: int
 
 
-def count_decisions(
-    scores: Any, targets: Any, threshold: Any = 0.5, topk: int | None = None
-) -> DecisionCounts:
+def count_decisions(scores: Any, targets: Any, threshold: Any = 0.5, topk: int | None = None) -> DecisionCounts:
     """Decide every cell (`score >= threshold`) and count.
 
     With `topk`, only an image's `topk` highest scores may be positive (and must still reach the threshold).
@@ -67,9 +65,7 @@ def count_decisions(
     return DecisionCounts(hits, predicted, positives, wrong, num_known, exact, images)
 
 
-def precision_recall_f1(
-    scores: Any, targets: Any, threshold: Any = 0.5, topk: int | None = None
-) -> dict[str, float]:
+def precision_recall_f1(scores: Any, targets: Any, threshold: Any = 0.5, topk: int | None = None) -> dict[str, float]:
     """CP, CR, CF1 (means over labels) and OP, OR, OF1 (over all decisions).
 
     CP and CR are the means over labels of precision and recall, CF1 = 2 CP CR / (CP + CR). A label without

@@ -81,9 +81,7 @@ def test_recall_of_three_tenths_is_reached_exactly() -> None:
     scores = np.arange(20, 0, -1.0)[:, None]
     targets = np.array([1, 1, 1] + [0] * 10 + [1] * 7)[:, None]
     envelope_after = max(i / (i + 10) for i in range(4, 11))
-    assert average_precision(scores, targets, "voc2007_11point")[0] == pytest.approx(
-        (4 + 7 * envelope_after) / 11
-    )
+    assert average_precision(scores, targets, "voc2007_11point")[0] == pytest.approx((4 + 7 * envelope_after) / 11)
 
 
 def test_ties_are_one_threshold_or_a_stable_order() -> None:
@@ -111,9 +109,7 @@ def test_order_of_images_does_not_matter_without_ties(kind: str, name: str) -> N
 def test_order_of_images_never_matters_to_the_default(name: str) -> None:
     scores, targets = inputs.make(name)
     order = np.random.default_rng(3).permutation(len(scores))
-    np.testing.assert_array_equal(
-        average_precision(scores, targets), average_precision(scores[order], targets[order])
-    )
+    np.testing.assert_array_equal(average_precision(scores, targets), average_precision(scores[order], targets[order]))
 
 
 @settings(max_examples=60, deadline=None)

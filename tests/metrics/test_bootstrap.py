@@ -24,8 +24,7 @@ def test_resamples_differ_in_their_labels_without_positives() -> None:
     targets[2:, 0] = 0  # one positive image: absent from about a third of the resamples
     result = bootstrap_map(scores, targets, resamples=40)
     absent = [
-        mean_average_precision(scores[rows], targets[rows])
-        for rows in (resampled_images(30, 0, r) for r in range(40))
+        mean_average_precision(scores[rows], targets[rows]) for rows in (resampled_images(30, 0, r) for r in range(40))
     ]
     assert any(count for _, count in absent)
     np.testing.assert_allclose(result.samples, [value for value, _ in absent], rtol=1e-13)

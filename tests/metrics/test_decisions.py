@@ -34,9 +34,7 @@ def test_against_torchmetrics(name: str) -> None:
     scores, targets = inputs.make(name)
     got = metrics.precision_recall_f1(scores, targets, 0.3)
     arguments = (torch.from_numpy(scores), torch.from_numpy(targets).long(), scores.shape[1], 0.3)
-    assert got["OF1"] == pytest.approx(
-        float(multilabel_f1_score(*arguments, average="micro", ignore_index=-1))
-    )
+    assert got["OF1"] == pytest.approx(float(multilabel_f1_score(*arguments, average="micro", ignore_index=-1)))
     assert got["CP"] == pytest.approx(
         float(multilabel_precision(*arguments, average="macro", ignore_index=-1)), abs=1e-6
     )
@@ -93,9 +91,7 @@ def test_labels_without_positives_leave_the_means_but_not_the_totals() -> None:
     targets[:, 0] = 0
     kept = metrics.precision_recall_f1(scores[:, 1:], targets[:, 1:], 0.3)
     whole = metrics.precision_recall_f1(scores, targets, 0.3)
-    assert [whole[name] for name in ("CP", "CR", "CF1", "OR")] == [
-        kept[name] for name in ("CP", "CR", "CF1", "OR")
-    ]
+    assert [whole[name] for name in ("CP", "CR", "CF1", "OR")] == [kept[name] for name in ("CP", "CR", "CF1", "OR")]
     assert whole["OP"] < kept["OP"]
     with pytest.raises(ValueError, match="no label has a positive"):
         metrics.precision_recall_f1(scores, np.zeros_like(targets))

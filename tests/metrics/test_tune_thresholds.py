@@ -19,9 +19,7 @@ def test_no_cut_is_better(name: str) -> None:
         column, truth = scores[known, label], targets[known, label]
         f1 = {cut: f1_score(truth, column >= cut) for cut in np.unique(column)}
         best = max(f1.values())
-        assert tuned[label] == max(
-            cut for cut, value in f1.items() if value == pytest.approx(best, abs=1e-12)
-        )
+        assert tuned[label] == max(cut for cut, value in f1.items() if value == pytest.approx(best, abs=1e-12))
 
 
 def test_of_equal_cuts_the_highest_is_taken() -> None:
@@ -50,6 +48,4 @@ def test_thresholds_survive_a_config_file() -> None:
 def test_order_of_images_does_not_matter() -> None:
     scores, targets = inputs.make("tied_left_out")
     order = np.random.default_rng(1).permutation(len(scores))
-    np.testing.assert_array_equal(
-        tune_thresholds(scores, targets), tune_thresholds(scores[order], targets[order])
-    )
+    np.testing.assert_array_equal(tune_thresholds(scores, targets), tune_thresholds(scores[order], targets[order]))

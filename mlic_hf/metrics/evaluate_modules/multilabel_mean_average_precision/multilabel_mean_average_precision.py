@@ -38,9 +38,7 @@ class MultilabelMeanAveragePrecision(evaluate.Metric):
             features=datasets.Features({"predictions": vector, "references": vector}),
         )
 
-    def _compute(
-        self, predictions: Any, references: Any, kind: Any = "average_precision"
-    ) -> dict[str, float]:
+    def _compute(self, predictions: Any, references: Any, kind: Any = "average_precision") -> dict[str, float]:
         scores, targets = np.asarray(predictions, dtype=np.float32), np.asarray(references)
         value, without_positives = mean_average_precision(scores, targets, kind=kind)
         return {"mAP": value, "labels_without_positives": float(without_positives)}
