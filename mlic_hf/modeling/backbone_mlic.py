@@ -34,6 +34,16 @@ def choose_stages(feature_info: list[dict]) -> list[int]:
     return positions[-STAGES:]
 
 
+def pixel_multiple(net: Any) -> int:
+    """What a network demands height and width to be a multiple of; pictures are padded to it."""
+    if type(net).__name__ == "TResNet":
+        return 4  # its stem folds 4x4 pixels into channels
+    embedding = getattr(net, "patch_embed", None)
+    if embedding is None or getattr(embedding, "dynamic_img_pad", True):
+        return 1
+    return int(embedding.patch_size[0])
+
+
 class TimmBackbone(nn.Module):
     """A timm network without its classifier.
 
@@ -63,8 +73,7 @@ class TimmBackbone(nn.Module):
         self.mean: list[float] = list(config.image_mean or data.get("mean") or (0.485, 0.456, 0.406))
         self.std: list[float] = list(config.image_std or data.get("std") or (0.229, 0.224, 0.225))
         self.interpolation: str = config.interpolation or data.get("interpolation") or "bicubic"
-        # TResNet's stem folds 4x4 pixels into channels and refuses other sizes: pad to them
-        self.pixel_multiple = 4 if type(self.net).__name__ == "TResNet" else 1
+        self.pixel_multiple = pixel_multiple(self.net)
         self.freeze_batch_norm = config.freeze_batch_norm
         self.freeze_batch_norm_affine = config.freeze_batch_norm_affine
         self.freeze_stages = config.freeze_stages
@@ -83,16 +92,12 @@ class TimmBackbone(nn.Module):
     @gradient_checkpointing.setter
     def gradient_checkpointing(self, enable: bool) -> None:
         if enable and not hasattr(self.net, "set_grad_checkpointing"):
-            raise ValueError(
-                f"{self.name} has no gradient checkpointing in timm; switch gradient_checkpointing off."
-            )
+            raise ValueError(f"{self.name} has no gradient checkpointing in timm; switch gradient_checkpointing off.")
         if hasattr(self.net, "set_grad_checkpointing"):
             self.net.set_grad_checkpointing(enable)
         self._checkpointing = enable
 
-    def forward(
-        self, pixel_values: Tensor, with_stages: bool = False
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+    def forward(self, pixel_values: Tensor, with_stages: bool = False) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         """The feature map, and on request the stage maps of the same pass.
 
         Args:
@@ -106,9 +111,7 @@ class TimmBackbone(nn.Module):
         if not with_stages:
             return self._as_map(self.net.forward_features(pixels), pixels), None
         if not self.stage_positions:
-            raise ValueError(
-                f"{self.name} gives no stage maps in timm; choose a backbone with forward_intermediates."
-            )
+            raise ValueError(f"{self.name} gives no stage maps in timm; choose a backbone with forward_intermediates.")
         final, maps = self.net.forward_intermediates(pixels, indices=self.stage_positions, output_fmt="NCHW")
         return self._as_map(final, pixels), tuple(maps)
 

@@ -14,6 +14,9 @@ from .backbone_mlic import TimmBackbone
 from .configuration_mlic import MultiLabelConfig
 from .outputs_mlic import MultiLabelOutput, known_cell_loss
 
+# bytes; where torch's own allocator starts every tensor
+ALIGNMENT = 64
+
 
 @dataclass
 class HeadRequest:
@@ -139,6 +142,20 @@ class MultiLabelModel(PreTrainedModel):
         config.image_mean, config.image_std = model.backbone.mean, model.backbone.std
         config.interpolation = model.backbone.interpolation
         return model
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; the weights are then moved to aligned memory, so that logits are bit-equal.
+
+        A checkpoint is mapped into memory, where its tensors start anywhere; matrix products of few rows round
+        differently there.
+        """
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT != 0:
+                tensor.data = tensor.data.clone()
+        return loaded
 
     def reparameterize(self) -> Any:
         """Fuse the backbone's parallel branches (RepVGG and its like) for inference; returns the model.

@@ -39,7 +39,7 @@ def key_points(
 ) -> Tensor:
     """A key point for each true label of each image, from its CAM resized bilinearly to the image.
 
-    `max`: the maximum of the image's true labels' CAMs merged into one (by their elementwise maximum), the same
+    `max`: the maximum of the sum of the image's true labels' CAMs, the same
     point for each of them; `cmax`: the maximum of each label's own; `ctopk`: the mean place of its k highest local
     maxima; `ctopk_w`: their mean weighted by the response, each of the k terms cut to a whole pixel before the sum.
     Without a local maximum, or with a coordinate of 0, the image centre.
@@ -69,8 +69,8 @@ def key_points(
     maps = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
     points = torch.full((*targets.shape, 2), -1, dtype=torch.long, device=cams.device)
     if rule == "max":
-        lowest = torch.finfo(maps.dtype).min
-        maps = maps.masked_fill(~(targets > 0)[:, :, None, None], lowest).amax(dim=1, keepdim=True).clamp(min=0)
+        # Differs: "merged" is not said how; a sum, for every CAM's maximum is near 1 and rounding would choose
+        maps = (maps * (targets > 0)[:, :, None, None]).sum(dim=1, keepdim=True)
         labels_of_maps = torch.zeros_like(labels)
     else:
         labels_of_maps = labels

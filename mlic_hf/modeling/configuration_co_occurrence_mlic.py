@@ -38,7 +38,5 @@ class CoOccurrenceConfig(MultiLabelConfig):
         self.graph_steps = graph_steps
         self.dropout = dropout
         super().__init__(**kwargs)
-        require_positive(
-            self, "num_heads", "feed_forward_size", "encoder_layers", "decoder_layers", "graph_steps"
-        )
+        require_positive(self, "num_heads", "feed_forward_size", "encoder_layers", "decoder_layers", "graph_steps")
         require_share(self, "dropout")

@@ -46,7 +46,5 @@ class LabelTransformerConfig(MultiLabelConfig):
         self.dropout = dropout
         super().__init__(**kwargs)
         require_choice(self, "label_vectors", ("words", "learned"))
-        require_positive(
-            self, "label_vector_size", "width", "depth", "num_heads", "head_width", "feed_forward_size"
-        )
+        require_positive(self, "label_vector_size", "width", "depth", "num_heads", "head_width", "feed_forward_size")
         require_share(self, "dropout")

@@ -26,9 +26,7 @@ def require_positive(config: PretrainedConfig, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"{type(config).__name__}.{name} is {value!r}; expected a whole number of at least 1."
-            )
+            raise ValueError(f"{type(config).__name__}.{name} is {value!r}; expected a whole number of at least 1.")
 
 
 def require_share(config: PretrainedConfig, *names: str) -> None:
@@ -123,9 +121,7 @@ class MultiLabelConfig(PretrainedConfig):
     def _check_shared_fields(self) -> None:
         name = type(self).__name__
         if not isinstance(self.backbone, str) or not self.backbone:
-            raise ValueError(
-                f"{name}.backbone is {self.backbone!r}; expected a timm model name such as 'resnet50'."
-            )
+            raise ValueError(f"{name}.backbone is {self.backbone!r}; expected a timm model name such as 'resnet50'.")
         require_positive(self, "image_size")
         require_choice(self, "output_stride", (None, 8, 16, 32))
         require_share(self, "drop_path_rate")

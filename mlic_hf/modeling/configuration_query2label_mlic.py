@@ -64,10 +64,6 @@ class Query2LabelConfig(MultiLabelConfig):
         require_choice(self, "decoder_self_attention", ("none", "after_first", "all"))
         require_share(self, "dropout")
         if isinstance(encoder_layers, bool) or not isinstance(encoder_layers, int) or encoder_layers < 0:
-            raise ValueError(
-                f"Query2LabelConfig.encoder_layers is {encoder_layers!r}; expected 0 or more layers."
-            )
+            raise ValueError(f"Query2LabelConfig.encoder_layers is {encoder_layers!r}; expected 0 or more layers.")
         if width % 4 != 0:
-            raise ValueError(
-                f"Query2LabelConfig.width is {width}; the sine position code needs a multiple of 4."
-            )
+            raise ValueError(f"Query2LabelConfig.width is {width}; the sine position code needs a multiple of 4.")

@@ -49,13 +49,9 @@ class MultiLabelImageProcessor(BaseImageProcessor):
         if interpolation not in FILTERS:
             raise ValueError(f"interpolation is {interpolation!r}; expected one of {', '.join(FILTERS)}.")
         if not isinstance(image_size, int) or image_size < 1:
-            raise ValueError(
-                f"image_size is {image_size!r}; expected a whole number of pixels of at least 1."
-            )
+            raise ValueError(f"image_size is {image_size!r}; expected a whole number of pixels of at least 1.")
         if len(image_mean) != 3 or len(image_std) != 3 or min(image_std) <= 0:
-            raise ValueError(
-                f"mean {image_mean!r} and std {image_std!r}: expected three numbers each, std above 0."
-            )
+            raise ValueError(f"mean {image_mean!r} and std {image_std!r}: expected three numbers each, std above 0.")
         self.image_size = image_size
         self.image_mean = [float(value) for value in image_mean]
         self.image_std = [float(value) for value in image_std]
@@ -104,9 +100,7 @@ def as_rgb(picture: Any) -> Image.Image:
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(_as_bytes(picture))
     if not isinstance(picture, Image.Image):
-        raise ValueError(
-            f"A picture is a {type(picture).__name__}; expected a PIL picture, an array or a tensor."
-        )
+        raise ValueError(f"A picture is a {type(picture).__name__}; expected a PIL picture, an array or a tensor.")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layered = picture.convert("RGBA")
         white = Image.new("RGBA", layered.size, (255, 255, 255, 255))

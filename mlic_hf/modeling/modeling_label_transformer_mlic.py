@@ -125,9 +125,7 @@ class LabelTransformerForImageClassification(MultiLabelModel):
             word_vectors = load_word_vectors(word_vectors, labels)
         if word_vectors is None:
             if config_kwargs.get("label_vectors") == "words":
-                raise ValueError(
-                    "label_vectors is 'words', but word_vectors is missing: pass a tensor or a file."
-                )
+                raise ValueError("label_vectors is 'words', but word_vectors is missing: pass a tensor or a file.")
             return super().from_timm(backbone, labels, pretrained=pretrained, **config_kwargs)
         fields = {**config_kwargs, "label_vectors": "words", "label_vector_size": word_vectors.shape[-1]}
         model = super().from_timm(backbone, labels, pretrained=pretrained, **fields)

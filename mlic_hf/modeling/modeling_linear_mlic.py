@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from .backbone_mlic import pooled
 from .base_mlic import HeadRequest, MultiLabelModel
 from .configuration_linear_mlic import LinearConfig
+from .localize_mlic import localize_labels
 
 
 class LinearHead(nn.Module):
@@ -54,3 +56,9 @@ class LinearForImageClassification(MultiLabelModel):
 
     def build_head(self, config: LinearConfig) -> nn.Module:
         return LinearHead(self.backbone.num_features, config)
+
+    def localize(
+        self, pixel_values: Tensor, thresholds: float | Sequence[float] | None = None, box_threshold: float = 0.4
+    ) -> list[list[dict[str, Any]]]:
+        """The predicted labels of each image (B, 3, H, W) with score, key point and box: see `localize_labels`."""
+        return localize_labels(self, pixel_values, thresholds, box_threshold)

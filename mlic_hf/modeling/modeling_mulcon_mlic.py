@@ -80,9 +80,7 @@ class MulConHead(nn.Module):
         )
         self.queries = nn.Parameter(torch.empty(config.num_labels, width))
         self.label_attention = SetAttention(width, in_features, width, heads)
-        self.label_blocks = nn.ModuleList(
-            SetAttention(width, width, width, heads) for _ in range(config.label_blocks)
-        )
+        self.label_blocks = nn.ModuleList(SetAttention(width, width, width, heads) for _ in range(config.label_blocks))
         self.classifier = LabelClassifier(config.num_labels, width)
         self.projector = Projector(width, config.projection_size)
         self.reset_parameters()

@@ -113,9 +113,7 @@ def read_pretrained(config: MultiLabelConfig, pretrained: bool | str | os.PathLi
         ValueError: when the file holds another network.
     """
     if config.reparameterized:
-        raise ValueError(
-            "Pretrained weights have the unfused form: load them first, then call reparameterize()."
-        )
+        raise ValueError("Pretrained weights have the unfused form: load them first, then call reparameterize().")
     if isinstance(pretrained, bool):
         return create_network(config, pretrained=True).state_dict()
     path = os.fspath(pretrained)
@@ -148,6 +146,4 @@ def fuse_branches(net: nn.Module, name: str) -> None:
     before = set(net.state_dict())
     reparameterize_model(net, inplace=True)
     if set(net.state_dict()) == before:
-        raise ValueError(
-            f"{name} has no branches to fuse; reparameterize() is for RepVGG, MobileOne and their like."
-        )
+        raise ValueError(f"{name} has no branches to fuse; reparameterize() is for RepVGG, MobileOne and their like.")

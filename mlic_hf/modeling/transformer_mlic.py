@@ -39,9 +39,7 @@ class DecoderLayer(nn.Module):
     -> (B, C, d) and, when asked for, the cross-attention weights (B, heads, C, N).
     """
 
-    def __init__(
-        self, width: int, heads: int, hidden: int, dropout: float, self_attention: bool = True
-    ) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, self_attention: bool = True) -> None:
         super().__init__()
         self.self_attention = Attention(width, heads, dropout=dropout) if self_attention else None
         self.self_attention_norm = nn.LayerNorm(width) if self_attention else None

@@ -1,0 +1,89 @@
+"""Where the predicted labels of an image are: key points and boxes in pixels, from a model's class maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .class_maps_mlic import boxes, class_activation_maps, key_points
+
+BOX_CELLS = 4  # a box is drawn on the class map resized to this many cells a cell
+
+
+def label_thresholds(config: Any, thresholds: float | Sequence[float] | None) -> Tensor:
+    """(C,) one threshold a label: those given, else the config's own, else 0.5.
+
+    Raises:
+        ValueError: if there are neither one nor C of them.
+    """
+    chosen = config.thresholds if thresholds is None else thresholds
+    values = torch.as_tensor(0.5 if chosen is None else chosen, dtype=torch.float32)
+    if values.dim() == 0:
+        values = values.expand(config.num_labels)
+    if values.shape != (config.num_labels,):
+        raise ValueError(
+            f"thresholds has {values.numel()} numbers for {config.num_labels} labels; give one, or one a label."
+        )
+    return values
+
+
+def places(class_maps: Tensor, size: tuple[int, int], box_threshold: float = 0.4) -> tuple[Tensor, Tensor]:
+    """Key point and box of the object that each class map is highest on.
+
+    Args:
+        class_maps: (N, h, w), one map an (image, label) pair.
+        size: height and width of the image in pixels.
+        box_threshold: share of the map's maximum that the box's cells reach, in (0, 1]; lower gives larger boxes.
+
+    Returns:
+        (N, 2) key points (x, y), the maximum of each activation map at the image's size (OASS's `cmax`), and (N, 4)
+        boxes (left, top, right, bottom) around the region connected to it. A map that is positive nowhere says
+        nothing about a place: the image's centre and the whole image.
+    """
+    if len(class_maps) == 0:
+        return class_maps.new_zeros(0, 2, dtype=torch.long), class_maps.new_zeros(0, 4)
+    cams = class_activation_maps(class_maps.float()[:, None])
+    ones = cams.new_ones(len(cams), 1)
+    points = key_points(cams, ones, size, rule="cmax")[:, 0].flip(1)
+    cells = (min(size[0], BOX_CELLS * cams.shape[2]), min(size[1], BOX_CELLS * cams.shape[3]))
+    fine = F.interpolate(cams, size=cells, mode="bilinear", align_corners=False)
+    found = boxes(fine, size, box_threshold)[:, 0]
+    whole = torch.tensor([0, 0, size[1], size[0]], device=found.device, dtype=found.dtype)
+    return points, torch.where((found == 0).all(dim=1, keepdim=True), whole, found)
+
+
+@torch.no_grad()
+def localize_labels(
+    model: Any, pixel_values: Tensor, thresholds: float | Sequence[float] | None = None, box_threshold: float = 0.4
+) -> list[list[dict[str, Any]]]:
+    """The predicted labels of each image with key point and box.
+
+    Args:
+        model: a model with class maps, in evaluation mode.
+        pixel_values: (B, 3, H, W), as the model's image processor gives them.
+        thresholds: decision thresholds on the scores, one or one a label; the config's own, else 0.5, when None.
+        box_threshold: see `places`.
+
+    Returns:
+        For each image a list, highest score first, of {"label": name, "score": in [0, 1], "key_point": (x, y),
+        "box": (left, top, right, bottom)}; places are in pixels of `pixel_values`.
+
+    Raises:
+        ValueError: for a box threshold or a number of thresholds that makes no sense.
+    """
+    outputs = model(pixel_values, output_class_maps=True)
+    scores = outputs.logits.float().sigmoid()
+    predicted = scores >= label_thresholds(model.config, thresholds).to(scores.device)
+    images, labels = predicted.nonzero(as_tuple=True)
+    size = (pixel_values.shape[-2], pixel_values.shape[-1])
+    points, areas = places(outputs.class_maps[images, labels], size, box_threshold)
+    found: list[list[dict[str, Any]]] = [[] for _ in range(len(pixel_values))]
+    rows = zip(images.tolist(), labels.tolist(), scores[predicted].tolist(), points.tolist(), areas.tolist())
+    for image, label, score, point, area in rows:
+        name = model.config.id2label[label]
+        found[image].append({"label": name, "score": score, "key_point": tuple(point), "box": tuple(area)})
+    return [sorted(one_image, key=lambda entry: -entry["score"]) for one_image in found]

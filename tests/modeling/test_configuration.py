@@ -1,0 +1,93 @@
+"""Configs refuse what cannot work, in a sentence, and survive a round trip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlic_hf.modeling import (
+    ARCHITECTURES,
+    CoOccurrenceConfig,
+    LabelTransformerConfig,
+    LinearConfig,
+    LinearForImageClassification,
+    MulConConfig,
+    Query2LabelConfig,
+)
+from tests.modeling.tiny_models import FIELDS
+
+
+@pytest.mark.parametrize(
+    ("config_class", "fields", "message"),
+    [
+        (LinearConfig, {"image_size": 0}, "image_size is 0; expected a whole number"),
+        (LinearConfig, {"output_stride": 7}, "output_stride is 7; expected one of None, 8, 16, 32"),
+        (LinearConfig, {"dropout": 1.0}, r"dropout is 1.0; expected a number in \[0, 1\)"),
+        (LinearConfig, {"drop_path_rate": -0.1}, "drop_path_rate is -0.1"),
+        (LinearConfig, {"backbone": ""}, "backbone is ''; expected a timm model name"),
+        (LinearConfig, {"problem_type": "regression"}, "problem_type is 'regression'"),
+        (LinearConfig, {"freeze_stages": 5}, "freeze_stages is 5"),
+        (LinearConfig, {"freeze_batch_norm_affine": True}, "needs freeze_batch_norm"),
+        (LinearConfig, {"image_mean": [0.5]}, "image_mean is .*three numbers"),
+        (LinearConfig, {"image_std": [1, 1, 0]}, "image_std is .*above 0"),
+        (LinearConfig, {"interpolation": "wavy"}, "interpolation is 'wavy'"),
+        (LinearConfig, {"num_labels": 3, "thresholds": [0.5]}, "thresholds has 1 numbers for 3 labels"),
+        (LinearConfig, {"num_labels": 1, "thresholds": [1.5]}, "expected numbers in"),
+        (LinearConfig, {"id2label": {1: "a", 2: "b"}}, r"id2label has the ids \[1, 2\]; expected 0 to 1"),
+        (Query2LabelConfig, {"width": 30}, "width is 30, which num_heads 4 does not divide"),
+        (Query2LabelConfig, {"width": 6, "num_heads": 2}, "needs a multiple of 4"),
+        (Query2LabelConfig, {"decoder_self_attention": "some"}, "decoder_self_attention is 'some'"),
+        (Query2LabelConfig, {"encoder_layers": -1}, "encoder_layers is -1"),
+        (LabelTransformerConfig, {"label_vectors": "glove"}, "label_vectors is 'glove'"),
+        (MulConConfig, {"label_blocks": -1}, "label_blocks is -1"),
+        (MulConConfig, {"width": 30}, "does not divide"),
+        (CoOccurrenceConfig, {"graph_steps": 0}, "graph_steps is 0"),
+    ],
+)
+def test_refusals(config_class: Any, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config_class(**fields)
+
+
+@pytest.mark.parametrize("model_type", list(ARCHITECTURES))
+def test_round_trip(model_type: str, tmp_path: Path) -> None:
+    config_class = ARCHITECTURES[model_type][0]
+    names = {0: "a", 1: "b", 2: "c"}
+    config = config_class(
+        backbone="resnet10t",
+        image_size=96,
+        id2label=names,
+        label2id={name: i for i, name in names.items()},
+        thresholds=(0.1, 0.2, 0.3),
+        **FIELDS[model_type],
+    )
+    config.save_pretrained(tmp_path)
+    loaded = config_class.from_pretrained(tmp_path)
+    saved, again = config.to_dict(), loaded.to_dict()
+    assert {k: v for k, v in again.items() if k != "auto_map"} == {k: v for k, v in saved.items() if k != "auto_map"}
+    assert loaded.thresholds == [0.1, 0.2, 0.3]
+    assert loaded.problem_type == "multi_label_classification"
+    assert "label_embeddings" in loaded.keys_to_ignore_at_inference
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([], "0 entries"), (["a", "a"], r"repeated: \['a'\]"), (["a", ""], "not names"), ("abc", "is the text")],
+)
+def test_label_names(labels: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LinearForImageClassification.from_timm("resnet10t", labels, pretrained=False)
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"LinearConfig has no field \['imagesize'\].*'image_size'"):
+        LinearForImageClassification.from_timm("resnet10t", ["a"], pretrained=False, imagesize=64)
+
+
+def test_heads_must_divide_the_backbones_channels() -> None:
+    from mlic_hf.modeling import MulConForImageClassification
+
+    with pytest.raises(ValueError, match="num_heads is 5, which does not divide the backbone's 512"):
+        MulConForImageClassification.from_timm("resnet10t", ["a"], pretrained=False, num_heads=5, width=20)
