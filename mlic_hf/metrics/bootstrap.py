@@ -10,7 +10,8 @@ import numpy as np
 from mlic_hf.metrics.average_precision import mean_average_precision
 from mlic_hf.metrics.cells import LabelColumn, as_arrays, label_columns
 
-RESAMPLES_AT_ONCE = 64
+# What is gathered for as many resamples stays in the cache.
+RESAMPLES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -85,52 +86,59 @@ def resampled_images(images: int, seed: int, resample: int) -> np.ndarray:
     return np.random.default_rng([seed, resample]).integers(0, images, images)
 
 
-def _draw(images: int, resamples: int, confidence: float, seed: int) -> np.ndarray:
-    """(images, resamples) how often each image is drawn, in the smallest whole-number type."""
+def _draw(images: int, resamples: int, confidence: float, seed: int) -> list[np.ndarray]:
+    """How often each image is drawn, in blocks of (images, some resamples), one byte each."""
     if resamples < 2:
         raise ValueError(f"resamples is {resamples}; expected at least 2.")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; expected a number between 0 and 1, such as 0.95.")
-    counts = np.zeros((images, resamples), dtype=np.uint16)
-    for resample in range(resamples):
-        counts[:, resample] = np.bincount(resampled_images(images, seed, resample), minlength=images)
-    return counts.astype(np.uint8) if counts.max() < 256 else counts
+    blocks = []
+    for first in range(0, resamples, RESAMPLES_AT_ONCE):
+        columns = range(first, min(first + RESAMPLES_AT_ONCE, resamples))
+        drawn = [np.bincount(resampled_images(images, seed, column), minlength=images) for column in columns]
+        block = np.stack(drawn, axis=1)
+        # a count beyond 255 is all but impossible, yet it must not wrap around in silence
+        blocks.append(block.astype(np.uint8 if block.max() < 256 else np.uint32))
+    return blocks
 
 
-def _resampled_map(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _resampled_map(scores: np.ndarray, targets: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
     """mAP of every resample: sum of the defined average precisions over their number."""
-    total, defined = np.zeros((2, weights.shape[1]))
+    total, defined = np.zeros((2, sum(block.shape[1] for block in weights)))
     for column in label_columns(scores, targets):
-        if not column.positive.any():
-            continue
-        for first in range(0, weights.shape[1], RESAMPLES_AT_ONCE):
-            span = slice(first, first + RESAMPLES_AT_ONCE)
-            values, has_positives = _weighted_average_precision(column, weights[:, span])
-            total[span] += values
-            defined[span] += has_positives
+        if column.positive.any():
+            values, has_positives = _weighted_average_precision(column, weights)
+            total += values
+            defined += has_positives
     if not defined.all():
         raise ValueError("a resample holds no positive image of any label: there are too few of them for a bootstrap.")
     return total / defined
 
 
-def _weighted_average_precision(column: LabelColumn, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A label's average precision under each column of weights (0 if undefined), and where it is defined."""
+def _weighted_average_precision(column: LabelColumn, weights: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """A label's average precision in each resample (0 where undefined), and where it is defined."""
     order = np.argsort(column.scores)
-    ordered, positive = column.scores[order], column.positive[order]
     rows = order if column.rows is None else column.rows[order]
+    ordered, positive = column.scores[order], column.positive[order]
     found = ordered[positive]
     values = np.unique(found)
-    images = _sum_runs(weights[rows], np.searchsorted(ordered, values))
-    hits = _sum_runs(weights[rows[positive]], np.searchsorted(found, values))
-    predicted = np.cumsum(images[::-1], axis=0)
-    true = np.cumsum(hits[::-1], axis=0)
-    gained = hits[::-1] * (true / np.maximum(predicted, 1))
-    return gained.sum(axis=0) / np.maximum(true[-1], 1), true[-1] > 0
+    starts, positive_starts = np.searchsorted(ordered, values), np.searchsorted(found, values)
+    results = []
+    for block in weights:
+        predicted = np.cumsum(_sum_runs(block, rows, starts)[::-1], axis=0)
+        gained = _sum_runs(block, rows[positive], positive_starts)[::-1]
+        hits = np.cumsum(gained, axis=0)
+        average = (gained * (hits / np.maximum(predicted, 1))).sum(axis=0) / np.maximum(hits[-1], 1)
+        results.append((average, hits[-1] > 0))
+    averages, defined = zip(*results)
+    return np.concatenate(averages), np.concatenate(defined)
 
 
-def _sum_runs(weights: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Sums of consecutive rows, each run from one start to the next, the last to the end."""
-    return np.add.reduceat(weights.astype(np.int32), starts, axis=0)
+def _sum_runs(weights: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sums over runs of the rows in their order, each from one start to the next, the last to the end."""
+    # all weights of a resample sum to the number of images, so this type cannot overflow
+    total = np.uint16 if len(weights) < 1 << 16 else np.uint32
+    return np.add.reduceat(weights.take(rows, axis=0), starts, axis=0, dtype=total)
 
 
 def _interval(value: float, samples: np.ndarray, confidence: float) -> BootstrapInterval:
