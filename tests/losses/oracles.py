@@ -181,9 +181,7 @@ def label_contrastive(projections: Tensor, y: Tensor, temperature: float = 0.2) 
     return supervised_contrastive(projections[images, labels], labels, temperature)
 
 
-def co_occurrence_contrast(
-    graph: Tensor, positive: Tensor, negative: Tensor, y: Tensor, tau: float = 1.0
-) -> Tensor:
+def co_occurrence_contrast(graph: Tensor, positive: Tensor, negative: Tensor, y: Tensor, tau: float = 1.0) -> Tensor:
     """The sum over images of the mean over true labels."""
     total = graph.sum() * 0
     for image in range(len(y)):

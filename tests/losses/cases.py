@@ -1,0 +1,138 @@
+"""One row a loss: random inputs and a call `loss(leaf, fixed, targets) -> scalar` that sums over images or cells.
+
+The common tests (oracle, permutation, unknown images, degenerate batches, half types, gradcheck) run every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mlic_hf import losses
+from tests.losses import oracles
+
+Call = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """`shape` names the inputs: "logits" (B, C), "embeddings" (B, C, d) or "pooled" (B, d)."""
+
+    name: str
+    shape: str
+    call: Call
+    oracle: Call
+
+
+def views(graph: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return graph, fixed, 0.5 * fixed
+
+
+def known_images(y: Tensor) -> Tensor:
+    return (y >= 0).any(dim=1)
+
+
+CASES = [
+    LossCase(
+        "asymmetric",
+        "logits",
+        lambda z, _, y: losses.asymmetric_loss(z, y),
+        lambda z, _, y: oracles.asymmetric_loss(z, y),
+    ),
+    LossCase(
+        "binary_cross_entropy",
+        "logits",
+        lambda z, _, y: losses.binary_cross_entropy(z, y),
+        lambda z, _, y: oracles.binary_cross_entropy(z, y),
+    ),
+    LossCase("focal", "logits", lambda z, _, y: losses.focal(z, y), lambda z, _, y: oracles.focal(z, y)),
+    LossCase(
+        "soft_margin",
+        "logits",
+        lambda z, _, y: losses.soft_margin(z, y, "sum"),
+        lambda z, _, y: oracles.soft_margin(z, y),
+    ),
+    LossCase(
+        "logit_distillation",
+        "logits",
+        losses.multi_label_logit_distillation,
+        oracles.multi_label_logit_distillation,
+    ),
+    LossCase(
+        "partial_softmax",
+        "logits",
+        lambda s, t, y: losses.partial_softmax_distillation(s, t, y, "sum"),
+        oracles.partial_softmax_distillation,
+    ),
+    LossCase(
+        "partition_mse",
+        "logits",
+        lambda s, t, y: losses.partition_distillation_mse(s, t, targets=y),
+        lambda s, t, y: oracles.partition_distillation_mse(torch.where(y >= 0, s, 0.0), torch.where(y >= 0, t, 0.0)),
+    ),
+    LossCase(
+        "partition_kl",
+        "logits",
+        lambda s, t, y: losses.partition_distillation_kl(s, t, targets=y),
+        lambda s, t, y: sum(
+            (
+                oracles.partition_distillation_kl(s[i : i + 1, y[i] >= 0], t[i : i + 1, y[i] >= 0])
+                for i in range(len(y))
+            ),
+            s.sum() * 0,
+        ),
+    ),
+    LossCase("class_aware", "embeddings", losses.class_aware_distillation, oracles.class_aware_distillation),
+    LossCase("instance_aware", "embeddings", losses.instance_aware_distillation, oracles.instance_aware_distillation),
+    LossCase(
+        "label_embedding",
+        "embeddings",
+        losses.label_embedding_distillation,
+        lambda s, t, y: (
+            100 * oracles.class_aware_distillation(s, t, y) + 1000 * oracles.instance_aware_distillation(s, t, y)
+        ),
+    ),
+    LossCase(
+        "label_contrastive",
+        "embeddings",
+        lambda e, _, y: losses.label_contrastive(F.normalize(e, dim=-1), y),
+        lambda e, _, y: oracles.label_contrastive(F.normalize(e, dim=-1), y),
+    ),
+    LossCase(
+        "co_occurrence",
+        "embeddings",
+        lambda g, f, y: losses.co_occurrence_contrast(*views(g, f), y, reduction="sum"),
+        lambda g, f, y: oracles.co_occurrence_contrast(*views(g, f), y),
+    ),
+    LossCase(
+        "pkt",
+        "pooled",
+        lambda s, t, y: losses.probabilistic_knowledge_transfer(s, t, known_images(y)),
+        lambda s, t, y: oracles.probabilistic_knowledge_transfer(s[known_images(y)], t[known_images(y)]),
+    ),
+    LossCase(
+        "rkd",
+        "pooled",
+        lambda s, t, y: losses.relational_distillation(s, t, mask=known_images(y)),
+        lambda s, t, y: oracles.relational_distillation(s[known_images(y)], t[known_images(y)]),
+    ),
+]
+BY_NAME = {case.name: case for case in CASES}
+
+
+def random_inputs(
+    case: LossCase, images: int, labels: int, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(leaf, fixed, targets) with positives, negatives and some unknown cells."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = {"logits": (images, labels), "embeddings": (images, labels, 5), "pooled": (images, 6)}[case.shape]
+    leaf, fixed = (torch.randn(shape, generator=generator, dtype=dtype) for _ in "ab")
+    if case.shape == "logits":
+        leaf, fixed = 2 * leaf, 2 * fixed
+    draw = torch.rand(images, labels, generator=generator)
+    targets = (draw < 0.4).to(dtype).masked_fill(draw > 0.85, -1.0)
+    return leaf, fixed, targets
