@@ -1,0 +1,81 @@
+"""L2D's total and its parts, in any mix, with teachers of another width."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mlic_hf import losses
+from mlic_hf.methods.base import Method
+from mlic_hf.methods.l2d import METHOD
+from mlic_hf.methods.l2d.config import L2DConfig
+from mlic_hf.methods.teacher import Teacher
+from tests.methods.tiny import tiny_batch, tiny_decoder, tiny_linear
+
+EVERYTHING = L2DConfig(weight_partial_softmax=1.0, weight_pkt=2.0, weight_rkd=3.0, weight_review=4.0)
+
+
+def l2d(config: L2DConfig, teacher_width: int = 24) -> Method:
+    student, teacher = tiny_decoder(0).eval(), Teacher(tiny_decoder(1, width=teacher_width))
+    return Method(student, METHOD.objectives(config, student, teacher), teacher)
+
+
+def test_the_total_is_the_papers_total_divided_by_the_images() -> None:
+    method = l2d(L2DConfig())
+    pixels, labels = tiny_batch()
+    labels = labels.clamp_min(0)
+    outputs = method(pixels, labels)
+    student = method.student(pixels, output_label_embeddings=True)
+    teacher = method.teacher.model(pixels, output_label_embeddings=True)
+    s, t = student.label_embeddings, teacher.label_embeddings
+    paper = (
+        losses.binary_cross_entropy(student.logits, labels, reduction="sum")
+        + 100 * losses.class_aware_distillation(s, t, labels)
+        + 1000 * losses.instance_aware_distillation(s, t, labels)
+        + 10 * losses.multi_label_logit_distillation(student.logits, teacher.logits, labels, reduction="batchmean")
+    )
+    torch.testing.assert_close(outputs["loss"], paper / len(pixels), rtol=1e-5, atol=1e-6)
+
+
+def test_every_part_is_there_and_finite_and_reaches_the_student() -> None:
+    method = l2d(EVERYTHING)
+    outputs = method(*tiny_batch())
+    parts = {"bce", "class_aware", "instance_aware", "mld", "partial_softmax", "pkt", "rkd", "review"}
+    assert set(outputs) == parts | {"loss", "logits"}
+    assert all(torch.isfinite(outputs[name]) and outputs[name] > 0 for name in parts)
+    outputs["loss"].backward()
+    assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
+    assert any(name.startswith("objectives.review.fusion") for name, _ in method.named_parameters())
+
+
+@pytest.mark.parametrize("part", ["weight_class_aware", "weight_instance_aware", "weight_mld", "weight_partial_softmax"])
+def test_a_weight_of_zero_switches_a_part_off(part: str) -> None:
+    config = L2DConfig(weight_partial_softmax=1.0)
+    setattr(config, part, 0.0)
+    assert part.removeprefix("weight_") not in l2d(config).objectives
+
+
+def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it() -> None:
+    student = tiny_decoder(3).eval()
+    teacher = Teacher(tiny_decoder(3))
+    config = L2DConfig(weight_partial_softmax=1.0, weight_pkt=1.0, weight_rkd=1.0)
+    outputs = Method(student, METHOD.objectives(config, student, teacher), teacher)(*tiny_batch())
+    for name in ("class_aware", "instance_aware", "mld", "partial_softmax", "pkt", "rkd"):
+        torch.testing.assert_close(outputs[name], torch.tensor(0.0), atol=1e-6, rtol=0)
+    assert outputs["bce"] > 0
+
+
+def test_models_without_label_embeddings_are_refused() -> None:
+    teacher = Teacher(tiny_decoder(1))
+    with pytest.raises(ValueError, match=r"the student \(LinearForImageClassification\) has none"):
+        METHOD.objectives(L2DConfig(), tiny_linear(), teacher)
+    grouped = tiny_decoder(0, num_groups=2)
+    with pytest.raises(ValueError, match="one group a label"):
+        METHOD.objectives(L2DConfig(), grouped, teacher)
+    without = L2DConfig(weight_class_aware=0, weight_instance_aware=0)
+    assert len(METHOD.objectives(without, tiny_linear(), teacher)) == 2
+
+
+def test_negative_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="weight_mld"):
+        L2DConfig(weight_mld=-1)
