@@ -1,0 +1,22 @@
+"""Everything between a checkpoint folder and the Hub: cards, checks, uploads, and the originals' checkpoints."""
+
+from __future__ import annotations
+
+from mlic_hf.hub.card import write_card
+from mlic_hf.hub.card_facts import CardFacts
+from mlic_hf.hub.check import check_checkpoint
+from mlic_hf.hub.convert import convert_checkpoint, convert_state
+from mlic_hf.hub.push import push_folder, push_model, verify_push
+from mlic_hf.hub.save import save_model
+
+__all__ = [
+    "CardFacts",
+    "check_checkpoint",
+    "convert_checkpoint",
+    "convert_state",
+    "push_folder",
+    "push_model",
+    "save_model",
+    "verify_push",
+    "write_card",
+]

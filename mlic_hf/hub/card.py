@@ -181,9 +181,7 @@ def training(facts: CardFacts) -> list[str]:
     if facts.seed is not None:
         lines += [f"- **seed**: {facts.seed}"]
     if facts.versions:
-        lines += [
-            "- **versions**: " + ", ".join(f"{name} {version}" for name, version in facts.versions.items())
-        ]
+        lines += ["- **versions**: " + ", ".join(f"{name} {version}" for name, version in facts.versions.items())]
     return ["## Training", "", *lines, ""] if lines else []
 
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+# how a trainer puts the split in front of a metric's name, and what it counts beside quality
+SPLITS = {"eval": "validation", "test": "test"}
+NOT_QUALITY = ("runtime", "per_second", "loss", "labels_without_positives", "epoch")
+
 
 @dataclass(frozen=True)
 class Score:
@@ -119,9 +123,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
     folder = Path(folder)
     config = read_json(folder / "config.json")
     if not config:
-        raise FileNotFoundError(
-            f"{folder} has no config.json, so it is no checkpoint folder; save a model there."
-        )
+        raise FileNotFoundError(f"{folder} has no config.json, so it is no checkpoint folder; save a model there.")
     run = read_json(folder / "run.json")
     thresholds = config.get("thresholds")
     found = CardFacts(
@@ -131,7 +133,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         image_size=config.get("image_size"),
         labels=label_names(config),
         thresholds=None if thresholds is None else tuple(float(t) for t in thresholds),
-        parameters=count_parameters(folder),
+        parameters=run.get("parameters") or count_parameters(folder),
         method=run.get("method"),
         origin=run.get("origin"),
         data=run.get("data") or {},
@@ -164,20 +166,20 @@ def merge_facts(found: CardFacts, facts: CardFacts | Mapping[str, Any] | None) -
         facts = {name: value for name, value in given.items() if value not in (None, (), {})}
     unknown = sorted(set(facts) - set(known))
     if unknown:
-        raise ValueError(
-            f"a model card has no field {', '.join(unknown)}; its fields are {', '.join(known)}."
-        )
+        raise ValueError(f"a model card has no field {', '.join(unknown)}; its fields are {', '.join(known)}.")
     return replace(found, **dict(facts))
 
 
 def scores_of(metrics: Mapping[str, Any], split: str | None = None) -> list[Score]:
-    """The finite metrics of a run as a flat list.
+    """The finite measures of quality of a run as a flat list; `eval_` and `test_` in front are the split.
 
     `name_low` and `name_high` beside `name` are read as its interval; an object with `value` is one metric
     with its interval inside; any other object is a split with metrics of its own.
     """
     scores: list[Score] = []
     for name, value in metrics.items():
+        if name.endswith(NOT_QUALITY):
+            continue
         if isinstance(value, Mapping):
             if "value" not in value:
                 scores += scores_of(value, split=str(name))
@@ -188,5 +190,7 @@ def scores_of(metrics: Mapping[str, Any], split: str | None = None) -> list[Scor
         else:
             low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            scores.append(Score(str(name), float(value), low, high, split))
+            prefix, _, rest = str(name).partition("_")
+            named = (rest, SPLITS[prefix]) if prefix in SPLITS and rest else (str(name), split)
+            scores.append(Score(named[0], float(value), low, high, named[1]))
     return scores

@@ -185,9 +185,7 @@ def choose_labels(
     if labels is not None:
         names = read_labels(labels)
         if count is not None and len(names) != count:
-            raise ValueError(
-                f"labels has {len(names)} names, but {converted.origin.name} has {count} labels."
-            )
+            raise ValueError(f"labels has {len(names)} names, but {converted.origin.name} has {count} labels.")
         return names
     if count is None and isinstance(word_vectors, Tensor):
         count = word_vectors.shape[0]

@@ -63,8 +63,7 @@ def read_labels(source: str | Path | Sequence[str]) -> list[str]:
         path = Path(source)
         if not path.is_file():
             raise ValueError(
-                f"labels: {source} is neither a file with one label a line nor a known order "
-                f"({', '.join(ORDERS)})."
+                f"labels: {source} is neither a file with one label a line nor a known order ({', '.join(ORDERS)})."
             )
         names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     else:

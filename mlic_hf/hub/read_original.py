@@ -19,9 +19,7 @@ PREFIXES = ("module.", "_orig_mod.")
 PART_FILE = re.compile(r"(?P<ema>ema_)?epoch_(?P<epoch>\d+)_net_(?P<late_ema>ema_)?(?P<part>\w+?)\.pth$")
 
 
-def read_original(
-    path: str | Path, *, epoch: int | None = None, ema: bool | None = None
-) -> dict[str, Tensor]:
+def read_original(path: str | Path, *, epoch: int | None = None, ema: bool | None = None) -> dict[str, Tensor]:
     """All tensors of an original checkpoint, without wrappers and without `module.` in front of keys.
 
     Args:
@@ -97,9 +95,7 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         while new.startswith(PREFIXES):
             new = new.split(".", 1)[1]
         if new in plain:
-            raise ValueError(
-                f"The checkpoint holds {new} twice, with and without a prefix; keep one of them."
-            )
+            raise ValueError(f"The checkpoint holds {new} twice, with and without a prefix; keep one of them.")
         plain[new] = tensor
     return plain
 
@@ -119,8 +115,6 @@ def read_parts(folder: Path, epoch: int | None, ema: bool | None) -> dict[str, T
     if (chosen, averaged) not in files:
         kind = "averaged" if averaged else "plain"
         there = ", ".join(f"{n}{' (averaged)' if e else ''}" for n, e in sorted(files))
-        raise FileNotFoundError(
-            f"{folder} holds no {kind} weights of epoch {chosen}; it holds epochs {there}."
-        )
+        raise FileNotFoundError(f"{folder} holds no {kind} weights of epoch {chosen}; it holds epochs {there}.")
     parts = files[chosen, averaged]
     return {f"{part}/{key}": t for part, file in parts.items() for key, t in read_file(file).items()}

@@ -34,9 +34,7 @@ def folder(tmp_path: Path) -> Path:
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "run.json").write_text(json.dumps(run))
-    (tmp_path / "weights.json").write_text(
-        json.dumps({"root": "ema", "scores": {"plain": 0.8, "ema": 0.8125}})
-    )
+    (tmp_path / "weights.json").write_text(json.dumps({"root": "ema", "scores": {"plain": 0.8, "ema": 0.8125}}))
     save_file({"a": torch.zeros(3, 4), "b": torch.zeros(5)}, tmp_path / "model.safetensors")
     return tmp_path
 

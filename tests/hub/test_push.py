@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import HfApi
+from safetensors.torch import load_file, save_file
+
+from mlic_hf.hub import check_checkpoint, push_folder, push_model, save_model, verify_push
+from mlic_hf.hub.push import IncompletePush, files_to_push, is_transient
+from tests.hub.client import connected_hub
+from tests.hub.loopback import LoopbackHub, client_environment
+from tests.hub.tiny_models import tiny_model
+from training_scripts import push
+from training_scripts.errors import explained
+
+REPO = "tester/tagger"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def hub() -> Iterator[tuple[LoopbackHub, HfApi]]:
+    with connected_hub() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = {"method": "supervised", "finished": True, "metrics": {"test_mAP": 0.5}, "data": {"name": "digits"}}
+    return save_model(tiny_model("mlic_linear"), tmp_path_factory.mktemp("saved"), run)
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(saved, tmp_path / "model")
+
+
+def test_push_uploads_model_code_and_card_in_one_commit(folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    (folder / "optimizer.pt").write_bytes(b"not for the Hub")
+    (folder / "checkpoint-1").mkdir()
+    commit = push_folder(folder, REPO, api=api, wait=0)
+    head, files = server.files(REPO)
+    assert head == commit
+    assert len(server.repos[REPO]) == 2  # the empty repository and one commit
+    assert set(files) - {".gitattributes"} == set(files_to_push(folder))
+    assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+    assert b'model="tester/tagger"' in files["README.md"]
+    assert b"| test | mAP | 0.5000 |" in files["README.md"]
+    assert "modeling_linear_mlic.py" in files
+    assert not any(name.startswith(("optimizer", "checkpoint")) for name in files)
+
+
+def test_pushing_again_replaces_the_files(folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    push_folder(folder, REPO, api=api, wait=0)
+    save_model(tiny_model("mlic_linear", image_size=32), folder)
+    push_folder(folder, REPO, api=api, wait=0)
+    assert json.loads(server.files(REPO)[1]["config.json"])["image_size"] == 32
+
+
+@pytest.mark.parametrize("part", ["/repos/create", "/preupload/", "/objects/batch", "/commit/", "/tree/"])
+def test_a_busy_hub_is_tried_again(part: str, folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    server.faults[part] = 1
+    commit = push_folder(folder, REPO, api=api, wait=0)
+    assert server.files(REPO)[0] == commit
+    assert server.faults[part] == 0
+
+
+def test_an_upload_that_breaks_for_good_leaves_no_file_and_says_so(
+    folder: Path, hub: tuple[LoopbackHub, HfApi]
+) -> None:
+    server, api = hub
+    server.faults["/commit/"] = 99
+    with pytest.raises(OSError, match=r"was not published after 2 attempts"):
+        push_folder(folder, REPO, api=api, attempts=2, wait=0)
+    assert set(server.files(REPO)[1]) == {".gitattributes"}
+
+
+def test_a_commit_that_loses_a_file_is_not_announced(folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    server.lose = {"configuration_mlic.py"}
+    with pytest.raises(OSError, match=r"lacks configuration_mlic\.py"):
+        push_folder(folder, REPO, api=api, attempts=2, wait=0)
+    server.lose = set()
+    commit = push_folder(folder, REPO, api=api, wait=0)
+    assert server.files(REPO)[0] == commit
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_verify_finds_a_changed_file(name: str, folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    _, api = hub
+    push_folder(folder, REPO, api=api, wait=0)
+    files = files_to_push(folder)
+    verify_push(REPO, files, api=api)
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    with pytest.raises(IncompletePush, match="holds another " + name):
+        verify_push(REPO, files, api=api)
+
+
+def test_a_mistake_of_the_user_is_not_retried(folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError):
+        push_folder(folder, REPO, api=api)
+    assert server.requests == []
+    assert not is_transient(ValueError("wrong"))
+
+
+def test_push_model_writes_the_card_too(hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    push_model(tiny_model("mlic_linear"), REPO, {"method": "oass"}, api=api, wait=0)
+    assert b"kaixin2022object" in server.files(REPO)[1]["README.md"]
+
+
+def break_weights(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["head.classifier.bias"][0] = torch.nan
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def drop_a_weight(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["head.classifier.bias"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def edit(name: str, **changes: object) -> object:
+    def change(folder: Path) -> None:
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, **changes}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (break_weights, "not finite"),
+        (drop_a_weight, "missing keys"),
+        (lambda f: (f / "model.safetensors").unlink(), r"no model\.safetensors"),
+        (lambda f: (f / "preprocessor_config.json").unlink(), "no preprocessor_config"),
+        (lambda f: (f / "base_mlic.py").unlink() or (f / "modeling_linear_mlic.py").unlink(), "linear_mlic.py is"),
+        (edit("preprocessor_config.json", image_size=32), "has image_size 32, the model 64"),
+        (edit("config.json", id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}), "have no name"),
+        (edit("config.json", auto_map={}), "no auto_map entry"),
+        (edit("config.json", model_type="bert"), "model_type 'bert'"),
+        (edit("run.json", finished=False), "training is not finished"),
+    ],
+)  # fmt: skip
+def test_what_is_not_ready_is_refused(damage, said: str, folder: Path) -> None:
+    check_checkpoint(folder)
+    damage(folder)
+    with pytest.raises(ValueError, match=said):
+        check_checkpoint(folder)
+
+
+def run_script(server: LoopbackHub, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **client_environment(server, home)}
+    command = [sys.executable, "-m", "training_scripts.push", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_script_publishes(folder: Path, tmp_path: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, _ = hub
+    done = run_script(server, tmp_path / "home", "--model", str(folder), "--repo_id", REPO)
+    assert done.returncode == 0, done.stderr
+    assert f"Published and verified: {REPO} at commit {server.files(REPO)[0]}" in done.stdout
+
+
+def test_script_checks_without_sending(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explained(lambda: push.main(["--model", str(folder), "--check_only", "--license", "mit"]))
+    assert "is ready: LinearForImageClassification, 3 labels" in capsys.readouterr().out
+    assert "license: mit" in (folder / "README.md").read_text()
+
+
+def test_script_says_a_mistake_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(SystemExit):
+        explained(lambda: push.main(["--model", str(folder), "--check_only"]))
+    told = capsys.readouterr().err
+    line = told.strip().splitlines()[-1]
+    assert "Traceback" not in told
+    assert line.startswith("error: ")
+    assert "no preprocessor_config.json" in line
