@@ -17,6 +17,7 @@ FOLDERS = {
     "l2d": "mlic_hf.methods.l2d",
     "mulcon": "mlic_hf.methods.mulcon",
     "co_occurrence": "mlic_hf.methods.co_occurrence",
+    "oass": "mlic_hf.methods.oass",
 }
 
 
