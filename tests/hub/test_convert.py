@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlic_hf.hub.read_original import read_original
 from mlic_hf.modeling import LinearForImageClassification, MultiLabelImageProcessor, MultiLabelModel
 from mlic_hf.modeling.sine_position_mlic import sine_position
 from tests.hub.tiny_models import LABELS
+from tests.realdata import REALDATA, needs_realdata
 from training_scripts import convert_checkpoint as script
 from training_scripts.errors import explained
 
@@ -305,6 +307,18 @@ def test_label_orders() -> None:
         read_labels("nowhere.txt")
     with pytest.raises(ValueError, match="repeated: a"):
         read_labels(["a", "a"])
+
+
+@needs_realdata
+def test_label_orders_are_those_of_the_official_files() -> None:
+    lists = REALDATA / "lists"
+    positions = json.loads((lists / "coco_mlgcn" / "category.json").read_text())
+    assert tuple(sorted(positions, key=positions.get)) == COCO_ALPHABETICAL
+    annotations = json.loads((REALDATA / "coco_mini" / "annotations" / "instances_val2017.json").read_text())
+    by_id = sorted(annotations["categories"], key=lambda category: category["id"])
+    assert tuple(category["name"] for category in by_id) == COCO_BY_ID
+    concepts = (lists / "NUS-WIDE" / "ConceptsList" / "Concepts81.txt").read_text()
+    assert tuple(concepts.split()) == NUS_WIDE
 
 
 def test_script_saves_a_folder_that_loads(psd: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
