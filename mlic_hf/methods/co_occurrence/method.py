@@ -79,9 +79,7 @@ class GraphContrast(Objective):
         )
 
 
-def co_occurrence_objectives(
-    config: CoOccurrenceConfig, student: Any, teacher: Any = None
-) -> Sequence[Weighted]:
+def co_occurrence_objectives(config: CoOccurrenceConfig, student: Any, teacher: Any = None) -> Sequence[Weighted]:
     """The asymmetric loss and, unless its weight is 0, the contrast.
 
     Raises:

@@ -13,9 +13,7 @@ class MulConConfig:
     same network, images and steps.
     """
 
-    stage: int = field(
-        default=2, metadata={"help": "1: labels alone; 2: labels and contrast, two views an image"}
-    )
+    stage: int = field(default=2, metadata={"help": "1: labels alone; 2: labels and contrast, two views an image"})
     stage_one: dict = field(
         default_factory=dict,
         metadata={"help": 'settings of stage one\'s own run that differ, e.g. {"optimizer": "adamw"}'},

@@ -104,11 +104,7 @@ def mulcon_objectives(config: MulConConfig, student: Any, teacher: Any = None) -
         own.requires_grad_(contrasted)
     found = [Weighted(MeanBinaryCrossEntropy(config.views if config.stage == 2 else 1), 1.0, per_image=False)]
     if contrasted:
-        projector = (
-            None if own is not None else Projector(label_embedding_size(student), config.projection_size)
-        )
-        contrast = LabelContrast(
-            config.temperature, config.denominator_size, config.gather, config.views, projector
-        )
+        projector = None if own is not None else Projector(label_embedding_size(student), config.projection_size)
+        contrast = LabelContrast(config.temperature, config.denominator_size, config.gather, config.views, projector)
         found.append(Weighted(contrast, config.weight_contrast, per_image=False))
     return found

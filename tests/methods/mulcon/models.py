@@ -22,9 +22,7 @@ def tiny(architecture: str, labels: tuple[str, ...] = NAMES, **options: Any) -> 
     )
 
 
-def random_batch(
-    images: int, seed: int = 0, two_views: bool = True, labels: int = len(NAMES)
-) -> dict[str, Tensor]:
+def random_batch(images: int, seed: int = 0, two_views: bool = True, labels: int = len(NAMES)) -> dict[str, Tensor]:
     """Random pixels and labels; about a third of the cells positive, a few unknown."""
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.rand(images, labels, generator=generator)

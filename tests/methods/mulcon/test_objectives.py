@@ -48,9 +48,7 @@ def test_contrast_is_the_papers_sum_and_counts_positive_pairs() -> None:
     assert objective(batch).item() == pytest.approx(contrast_by_loops(batch, 0.2), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "targets", [[[0.0, 0, 0], [0, 0, 0]], [[0.0, 1, 0], [0, 0, 0]], [[-1.0, -1, -1], [1, 0, 0]]]
-)
+@pytest.mark.parametrize("targets", [[[0.0, 0, 0], [0, 0, 0]], [[0.0, 1, 0], [0, 0, 0]], [[-1.0, -1, -1], [1, 0, 0]]])
 def test_images_with_no_or_one_positive_label_cost_nothing_and_stay_finite(targets: Any) -> None:
     batch = outputs_of(torch.tensor(targets))
     loss = LabelContrast()(batch)
@@ -81,9 +79,7 @@ def test_gather_off_makes_an_objective_that_couples_no_images() -> None:
 def test_stages_say_what_they_need() -> None:
     student = tiny("MulCon", **SMALL)
     one = mulcon_objectives(MulConConfig(stage=1), student)
-    assert [(w.objective.name, w.objective.views, w.weight, w.per_image) for w in one] == [
-        ("bce", 1, 1.0, False)
-    ]
+    assert [(w.objective.name, w.objective.views, w.weight, w.per_image) for w in one] == [("bce", 1, 1.0, False)]
     assert not any(p.requires_grad for p in student.head.projector.parameters())
     two = mulcon_objectives(MulConConfig(), student)
     assert [(w.objective.name, w.objective.views, w.weight) for w in two] == [
@@ -96,9 +92,7 @@ def test_stages_say_what_they_need() -> None:
     assert not any(p.requires_grad for p in student.head.projector.parameters())
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"stage": 1}, {"weight_contrast": 0.0}, {"views": 1}, {"gather": False}]
-)
+@pytest.mark.parametrize("changes", [{}, {"stage": 1}, {"weight_contrast": 0.0}, {"views": 1}, {"gather": False}])
 def test_every_trainable_parameter_gets_a_gradient(changes: dict[str, Any]) -> None:
     """Data-parallel training without a search for unused parameters rests on this."""
     student = tiny("MulCon", **SMALL)
@@ -116,9 +110,7 @@ def test_total_is_mean_over_cells_plus_half_the_mean_over_pairs() -> None:
     batch = random_batch(3)
     outputs = method(**batch)
     labels = torch.cat([batch["labels"], batch["labels"]])
-    seen = student(
-        torch.cat([batch["pixel_values"], batch["second_view"]]), labels, output_label_embeddings=True
-    )
+    seen = student(torch.cat([batch["pixel_values"], batch["second_view"]]), labels, output_label_embeddings=True)
     bare = MethodBatch(batch["pixel_values"], labels, seen, student)
     contrast = contrast_by_loops(bare, 0.2) / (labels > 0).sum().item()
     assert outputs["bce"].item() == pytest.approx(seen.loss.item(), rel=1e-5)
