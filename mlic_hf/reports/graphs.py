@@ -52,9 +52,7 @@ def predicted_co_occurrence(model: nn.Module, pixel_values: Tensor) -> Tensor:
     outputs = model(pixel_values, output_label_embeddings=True)
     matrices = getattr(outputs, "co_occurrence", None)
     if matrices is None:
-        raise ValueError(
-            f"{type(model).__name__} predicts no co-occurrence matrix; use a mlic_co_occurrence model."
-        )
+        raise ValueError(f"{type(model).__name__} predicts no co-occurrence matrix; use a mlic_co_occurrence model.")
     return matrices
 
 
@@ -80,9 +78,7 @@ def summarize_co_occurrence(model: nn.Module, batches: Iterable[Mapping[str, Any
     try:
         for batch in batches:
             labels = batch["labels"].to("cpu", torch.float64)
-            matrices = predicted_co_occurrence(model, batch["pixel_values"].to(device)).to(
-                "cpu", torch.float64
-            )
+            matrices = predicted_co_occurrence(model, batch["pixel_values"].to(device)).to("cpu", torch.float64)
             present, known = (labels > 0).double(), (labels >= 0).double()
             found = {
                 "everywhere": matrices.sum(dim=0),
@@ -108,9 +104,7 @@ def summarize_co_occurrence(model: nn.Module, batches: Iterable[Mapping[str, Any
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(
-        part, whole, out=np.full(part.shape, np.nan), where=np.broadcast_to(whole, part.shape) > 0
-    )
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=np.broadcast_to(whole, part.shape) > 0)
 
 
 def correlate_off_diagonal(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -146,9 +140,7 @@ def draw_co_occurrence(
     """
     for title, matrix in matrices.items():
         if matrix.shape != (len(names), len(names)):
-            raise ValueError(
-                f"The matrix {title!r} has shape {matrix.shape}, but there are {len(names)} labels."
-            )
+            raise ValueError(f"The matrix {title!r} has shape {matrix.shape}, but there are {len(names)} labels.")
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
