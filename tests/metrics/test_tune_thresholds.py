@@ -12,7 +12,7 @@ from tests.metrics import inputs
 
 @pytest.mark.parametrize("name", inputs.NAMES)
 def test_no_cut_is_better(name: str) -> None:
-    scores, targets = inputs.make(name, images=50, labels=5)
+    scores, targets = inputs.make(name, images=40, labels=3)
     tuned = tune_thresholds(scores, targets)
     for label in range(scores.shape[1]):
         known = targets[:, label] != -1
