@@ -55,9 +55,7 @@ def _rename(state: State, rules: Rules) -> State:
         else:
             unknown.append(key)
     if unknown:
-        raise ValueError(
-            f"{len(unknown)} keys belong to no part of this head, the first {sorted(unknown)[:3]}."
-        )
+        raise ValueError(f"{len(unknown)} keys belong to no part of this head, the first {sorted(unknown)[:3]}.")
     return renamed
 
 
@@ -130,9 +128,7 @@ def _label_transformer(state: State) -> State:
 def _mulcon(state: State) -> State:
     labels = sorted({int(found[1]) for key in state if (found := re.match(r"C\.(\d+)\.", key))})
     if labels != list(range(len(labels))) or not labels:
-        raise ValueError(
-            f"The label classifiers are numbered {labels}; expected 0 to the number of labels - 1."
-        )
+        raise ValueError(f"The label classifiers are numbered {labels}; expected 0 to the number of labels - 1.")
     stacked = {
         f"classifier.linear.{kind}": torch.cat([state[f"C.{label}.{kind}"] for label in labels])
         for kind in ("weight", "bias")
