@@ -47,7 +47,9 @@ def score(folder: str, arguments: argparse.Namespace) -> tuple[Any, Any, Any, An
     from training_scripts.options import RunOptions
 
     model = load_saved(folder, "model").eval()
-    data = load_data(RunOptions(dataset=arguments.dataset, data_dir=arguments.data_dir, data_options=arguments.data_options))
+    data = load_data(
+        RunOptions(dataset=arguments.dataset, data_dir=arguments.data_dir, data_options=arguments.data_options)
+    )
     pixels = PixelSpec.of_model(model)
     transform = TransformConfig(kind="eval", image_size=pixels.image_size, mean=pixels.mean, std=pixels.std)
     images = MultiLabelDataset(

@@ -23,7 +23,7 @@ from mlic_hf.methods.views import PixelSpec
 from mlic_hf.metrics import tune_thresholds
 from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import MultiLabelTrainer
-from mlic_hf.training.checkpoint import find_checkpoints, set_aside_unfinished
+from mlic_hf.training.checkpoint import find_checkpoints, publish, set_aside_unfinished
 from training_scripts.data import Data, evaluation_set, training_set
 from training_scripts.models import build_model
 from training_scripts.parsing import Settings
@@ -156,6 +156,8 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
     set_seed(args.seed)
     trainer = make_trainer(settings, data, teacher)
     trainer.train(resume_from_checkpoint=resume)
+    if not args.load_best_model_at_end and main_process:
+        publish(find_checkpoints(folder)[-1], folder)  # the last epoch's weights are the result
     told |= results(trainer, settings, data)
     told["finished"] = True
     if main_process:

@@ -11,8 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mlic_hf import modeling
-from mlic_hf.methods.teacher import Teacher, list_labels, match_labels
+from mlic_hf.methods.teacher import Teacher, list_labels
 from training_scripts.options import ARCHITECTURES, RunOptions
+
+MODEL = "model.safetensors"
+PROJECTOR = "head.projector."
 
 
 def build_model(run: RunOptions, labels: Sequence[str]) -> Any:
@@ -34,16 +37,25 @@ def build_model(run: RunOptions, labels: Sequence[str]) -> Any:
 
 
 def start_from(model: Any, folder: Path) -> None:
-    """Load the weights of a saved model of the same architecture and labels into a new one.
+    """Load a saved model's averaged weights (its plain ones without an average) into a new one, but the projector.
+
+    MulCon's second stage begins so; its projector is made anew, as published.
 
     Raises:
         FileNotFoundError: if there is no model.
-        ValueError: naming the parameters that do not fit.
+        ValueError: naming the parameters or labels that do not fit.
     """
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise FileNotFoundError(f"init_from is {folder}, but there is no {path.name} in it.")
-    saved, own = load_file(path), model.state_dict()
+    averaged = folder / "ema" if (folder / "ema" / MODEL).is_file() else folder
+    if not (averaged / MODEL).is_file():
+        raise FileNotFoundError(f"init_from is {folder}, but there is no {MODEL} in it.")
+    config = type(model.config).from_pretrained(averaged)
+    names = [config.id2label[i] for i in range(config.num_labels)]
+    if names != list_labels(model):
+        raise ValueError(
+            f"init_from is {folder}, whose labels are not those of the data in their order: {names[:5]}..."
+        )
+    saved = {name: value for name, value in load_file(averaged / MODEL).items() if not name.startswith(PROJECTOR)}
+    own = {name: value for name, value in model.state_dict().items() if not name.startswith(PROJECTOR)}
     wrong = sorted(set(saved) ^ set(own))
     wrong += sorted(name for name in set(saved) & set(own) if saved[name].shape != own[name].shape)
     if wrong:
@@ -51,11 +63,7 @@ def start_from(model: Any, folder: Path) -> None:
             f"init_from is {folder}, whose parameters do not fit {type(model).__name__} on "
             f"{model.config.backbone}: {', '.join(wrong[:5])}. Start from a model of the same settings."
         )
-    match_saved = type(model.config).from_pretrained(folder)
-    order = match_labels([match_saved.id2label[i] for i in range(match_saved.num_labels)], list_labels(model), "start")
-    if order is not None:
-        raise ValueError(f"The model in {folder} has the labels of the data in another order; train it on this order.")
-    model.load_state_dict(saved)
+    model.load_state_dict(saved, strict=False)
 
 
 def load_saved(folder: str, what: str) -> Any:

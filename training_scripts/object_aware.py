@@ -11,17 +11,13 @@ accelerate launch training_scripts/object_aware.py --oass.weight_partial 0 --oas
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from training_scripts.errors import explained
-
-DEFAULT = Path(__file__).parent / "recipes" / "digit_scenes" / "oass.yaml"
 
 if __name__ == "__main__":
 
     def start() -> None:
         from training_scripts.run import main
 
-        main(__doc__ or "", "oass", str(DEFAULT))
+        main(__doc__ or "", "oass")
 
     explained(start)

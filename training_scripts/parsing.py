@@ -24,6 +24,9 @@ from mlic_hf.methods.registry import FOLDERS, get_method
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
 from training_scripts.options import RunOptions
 
+EMBEDDED = Path(__file__).parent / "recipes" / "digit_scenes"
+#: short flags for settings of one method
+ALIASES = {"stage": "mulcon.stage", "gather": "mulcon.gather"}
 NOTHING = ("null", "none", "None")
 
 
@@ -105,9 +108,9 @@ def _text(value: Any) -> str:
 
 def _boolean(value: Any) -> bool:
     text = str(value).lower()
-    if text not in ("true", "false", "1", "0", "yes", "no"):
+    if text not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
         raise ValueError(value)
-    return text in ("true", "1", "yes")
+    return text in ("true", "1", "yes", "on")
 
 
 def read_recipe(path: str | Path) -> dict[str, Any]:
@@ -186,21 +189,24 @@ def make_parser(description: str, default_method: str) -> argparse.ArgumentParse
             metavar="VALUE",
             help=f"{text} (default: {shown})".replace("%", "%%"),
         )
+    for alias, name in ALIASES.items():
+        help_text = f"the same as --{name}"
+        parser.add_argument(f"--{alias}", dest=name, default=argparse.SUPPRESS, metavar="VALUE", help=help_text)
     return parser
 
 
 def parse(
     description: str,
     default_method: str,
-    default_config: str | None = None,
     argv: Sequence[str] | None = None,
 ) -> Settings:
     """Read the command line, and the recipe it names under it.
 
+    Without a recipe and without a data set, the method's recipe for the embedded data set holds.
+
     Args:
         description: the script's docstring.
         default_method: what the script does when neither recipe nor flag says.
-        default_config: the recipe when no `--config` is given.
         argv: the arguments; the process's own when None.
 
     Raises:
@@ -208,11 +214,14 @@ def parse(
     """
     flags = vars(make_parser(description, default_method).parse_args(argv))
     known = settings_of(list(FOLDERS))
-    recipe_path = flags.get("config", default_config)
+    recipe_path = flags.get("config")
+    embedded = EMBEDDED / f"{flags.get('method', default_method)}.yaml"
+    if recipe_path is None and "dataset" not in flags and embedded.is_file():
+        recipe_path = str(embedded)
     recipe = {} if recipe_path is None else read_recipe(recipe_path)
     check_known(list(recipe), known, f"The recipe {recipe_path}")
     values = {**recipe, **flags}
-    for section in ("teacher_run", "alone_run"):
+    for section in ("teacher_run", "alone_run", "mulcon.stage_one"):
         changed = convert(section, values.get(section, {}), dict)
         check_known(list(changed), known, f"The section {section}")
     return build(values, str(values.get("method", default_method)))

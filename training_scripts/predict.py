@@ -25,7 +25,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("images", nargs="+", help="files, folders (searched through) or quoted globs")
     parser.add_argument("--model", required=True, help="folder of a saved model, or a Hub repository")
     parser.add_argument("--threshold", type=float, help="one threshold for all labels; else the model's own, else 0.5")
-    parser.add_argument("--top_k", type=int, help="the k highest labels of an image instead of those above a threshold")
+    parser.add_argument(
+        "--top_k", type=int, help="the k highest labels of an image instead of those above a threshold"
+    )
     parser.add_argument("--output", help="a .jsonl or .csv file; the screen without it")
     parser.add_argument("--boxes", metavar="FOLDER", help="draw a box and a key point a label; needs class maps")
     parser.add_argument("--batch_size", type=int, default=32, help="images at once (default: 32)")
@@ -64,6 +66,7 @@ def choose(scores: Any, names: Sequence[str], thresholds: Any, top_k: int | None
 def predict(arguments: argparse.Namespace) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     """Each image and its labels."""
     import torch
+
     from mlic_hf.data import read_image
     from mlic_hf.methods.teacher import list_labels
     from mlic_hf.modeling import MultiLabelImageProcessor

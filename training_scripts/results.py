@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-NAMES = {"teacher": "teacher", "alone": "student alone", "student": "student"}
+from mlic_hf.methods.registry import get_method
+
+NAMES = {"teacher": "teacher", "alone": "student alone", "stage_one": "stage one", "student": "student"}
 COLUMNS = ("mAP", "CF1", "OF1")
 
 
@@ -16,7 +18,8 @@ def print_table(outcome: dict[str, dict[str, Any]], folder: Path) -> None:
     rows = [["model", "backbone", "pixels", "parameters", "steps", *(f"{split} {name}" for name in COLUMNS)]]
     for stage, told in outcome.items():
         settings = told["settings"]
-        name = "distilled student" if stage == "student" and len(outcome) > 1 else NAMES[stage]
+        distilled = stage == "student" and get_method(told["method"]).needs_teacher
+        name = "distilled student" if distilled else NAMES[stage]
         scores = [f"{100 * told['metrics'][f'{split}_{column}']:.1f}" for column in COLUMNS]
         rows.append(
             [

@@ -16,9 +16,9 @@ from training_scripts.results import print_table, print_teachers
 from training_scripts.teachers import load_part_teachers, make_jobs, make_partitions, train_all
 
 
-def main(description: str, default_method: str, default_config: str | None = None) -> None:
+def main(description: str, default_method: str) -> None:
     """Parse, run the stages, print the table."""
-    settings = parse(description, default_method, default_config)
+    settings = parse(description, default_method)
     outcome = run(settings)
     if PartialState().is_main_process:
         print_table(outcome, Path(settings.training.output_dir))
@@ -31,9 +31,20 @@ def run(settings: Settings) -> dict[str, dict[str, Any]]:
         The run.json of each stage: "teacher" and "alone" where there are any, and "student".
     """
     data = load_data(settings.run)
-    if not get_method(settings.run.method).needs_teacher:
-        return {"student": fit(settings, data)}
-    return distil(settings, data)
+    if get_method(settings.run.method).needs_teacher:
+        return distil(settings, data)
+    if settings.run.method == "mulcon" and settings.method.stage == 2 and settings.run.init_from is None:
+        return two_stages(settings, data)
+    return {"student": fit(settings, data)}
+
+
+def two_stages(settings: Settings, data: Data) -> dict[str, dict[str, Any]]:
+    """MulCon's stage one, then stage two from its averaged weights."""
+    folder = Path(settings.training.output_dir)
+    first = {"mulcon.stage": 1, "mulcon.stage_one": {}, "output_dir": str(folder / "stage_one")}
+    outcome = {"stage_one": fit(only(settings, settings.method.stage_one, **first), data)}
+    second = settings.but(output_dir=str(folder / "student"), init_from=str(folder / "stage_one"))
+    return outcome | {"student": fit(second, data)}
 
 
 def distil(settings: Settings, data: Data) -> dict[str, dict[str, Any]]:
