@@ -1,10 +1,13 @@
 """Plain loops written from the equations in METHODS.md, one image, label or pair at a time.
 
 The tests compare values with them and `benchmarks/losses.py` compares speed. They are written as one writes them
-first: tensors in the inner step, Python loops outside, autograd for the gradient.
+first: tensors in the inner step, Python loops outside, autograd for the gradient. With `unbind` the embeddings are
+taken apart once, so that autograd does not write a gradient as large as the whole input at every turn.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -105,21 +108,23 @@ def structure(student: Tensor, teacher: Tensor) -> Tensor:
     return F.smooth_l1_loss(phi(student), phi(teacher), reduction="sum") / len(student)
 
 
-def class_aware_distillation(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
+def turns(x: Tensor, dim: int, unbind: bool) -> Sequence[Tensor]:
+    return x.unbind(dim) if unbind else [x.select(dim, turn) for turn in range(x.shape[dim])]
+
+
+def class_aware_distillation(student: Tensor, teacher: Tensor, y: Tensor, unbind: bool = False) -> Tensor:
     total = student.sum() * 0
-    for label in range(y.shape[1]):
-        images = (y[:, label] == 1).nonzero()[:, 0]
-        if len(images) > 1:
-            total = total + structure(student[images, label], teacher[images, label])
+    for s, t, flags in zip(turns(student, 1, unbind), teacher.unbind(1), y.unbind(1)):
+        if (flags == 1).sum() > 1:
+            total = total + structure(s[flags == 1], t[flags == 1])
     return total
 
 
-def instance_aware_distillation(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
+def instance_aware_distillation(student: Tensor, teacher: Tensor, y: Tensor, unbind: bool = False) -> Tensor:
     total = student.sum() * 0
-    for image in range(len(y)):
-        labels = (y[image] == 1).nonzero()[:, 0]
-        if len(labels) > 1:
-            total = total + structure(student[image, labels], teacher[image, labels])
+    for s, t, flags in zip(turns(student, 0, unbind), teacher.unbind(), y.unbind()):
+        if (flags == 1).sum() > 1:
+            total = total + structure(s[flags == 1], t[flags == 1])
     return total
 
 
@@ -184,12 +189,11 @@ def label_contrastive(projections: Tensor, y: Tensor, temperature: float = 0.2) 
 def co_occurrence_contrast(graph: Tensor, positive: Tensor, negative: Tensor, y: Tensor, tau: float = 1.0) -> Tensor:
     """The sum over images of the mean over true labels."""
     total = graph.sum() * 0
-    for image in range(len(y)):
-        labels = (y[image] == 1).nonzero()[:, 0].tolist()
+    for g, g_pos, g_neg, flags in zip(graph.unbind(), positive.unbind(), negative.unbind(), y.unbind()):
+        labels = (flags == 1).nonzero()[:, 0].tolist()
         for label in labels:
-            anchor = graph[image, label]
-            row = [anchor @ positive[image, label], anchor @ negative[image, label]]
-            row += [anchor @ graph[image, other] for other in labels if other != label]
+            row = [g[label] @ g_pos[label], g[label] @ g_neg[label]]
+            row += [g[label] @ g[other] for other in labels if other != label]
             logits = torch.stack(row)[None] / tau
             target = torch.zeros(1, dtype=torch.long, device=logits.device)
             total = total + F.cross_entropy(logits, target) / len(labels)

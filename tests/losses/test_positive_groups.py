@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mlic_hf.losses.positive_groups import positive_groups, take_rows
+from mlic_hf.losses.positive_groups import FREE_PAIRS_CPU, positive_groups, take_rows
 
 
 @pytest.mark.parametrize("by", ["label", "image"])
@@ -18,14 +18,22 @@ def test_every_large_enough_group_once(by: str, smallest: int) -> None:
     for block in groups.blocks:
         padded = block.pad(rows[block.start : block.stop])[:, :, 0]
         assert torch.equal(padded > 0, block.valid())
-        assert block.width <= max(4, 2 * int(block.sizes.min()))
+        assert block.groups * block.width**2 <= 2 * int((block.sizes**2).sum()) + FREE_PAIRS_CPU
         found += [sorted((row[row > 0] - 1).long().tolist()) for row in padded]
     table = targets.t() if by == "label" else targets
     numbers = torch.arange(23 * 31).view(23, 31)
     numbers = numbers.t() if by == "label" else numbers
     expected = [sorted(n[line > 0].tolist()) for line, n in zip(table, numbers) if (line > 0).sum() >= smallest]
     assert sorted(found) == sorted(expected)
-    assert len(groups.blocks) <= 5
+
+
+def test_few_blocks_whatever_the_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlic_hf.losses.positive_groups.FREE_PAIRS_CPU", 0)
+    targets = (torch.arange(64)[:, None] < torch.arange(65)).float()  # label l has l positives
+    blocks = positive_groups(targets, "label").blocks
+    assert sum(block.groups for block in blocks) == 63
+    assert 3 <= len(blocks) <= 12
+    assert all(block.groups * block.width**2 <= 2 * int((block.sizes**2).sum()) for block in blocks)
 
 
 def test_gradient_of_taken_rows() -> None:
