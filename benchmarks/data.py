@@ -2,7 +2,7 @@
 
 The originals: Pillow decodes and resizes the full picture, a box is drawn, torchvision's RandAugment runs on
 Pillow images, and ToTensor divides by 255. Both do the work of one DataLoader worker, on one thread, from the
-same JPEG bytes. Rounds alternate, and every image's best time counts, so that other work on the machine harms
+same JPEG bytes. Rounds alternate, and every image's best processor time counts, so that other work harms
 neither.
 """
 
@@ -66,14 +66,14 @@ class OriginalPipeline(Dataset):
 
 
 def seconds_per_image(dataset: Dataset, num_images: int) -> np.ndarray:
-    """Time of each image's reading and transform, with the same draws at every call."""
+    """Processor time of each image, read and transformed, with the same draws at every call."""
     seconds = np.empty(num_images)
     for index in range(num_images):
         random.seed(index)
         torch.manual_seed(index)
-        start = time.perf_counter()
+        start = time.process_time()
         dataset[index]
-        seconds[index] = time.perf_counter() - start
+        seconds[index] = time.process_time() - start
     return seconds
 
 
