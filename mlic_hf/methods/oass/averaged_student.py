@@ -43,10 +43,10 @@ class AveragedStudent(nn.Module):
         """Move one step towards the student."""
         self.to(next(student.parameters()).device)
         decay = self.decay()
-        kept = list(self.model.parameters())
-        new = [parameter.to(mine) for parameter, mine in zip(student.parameters(), kept)]
+        kept: list[Tensor] = list(self.model.parameters())
+        new: list[Tensor] = [parameter.to(mine) for parameter, mine in zip(student.parameters(), kept)]
         torch._foreach_mul_(kept, decay)
-        torch._foreach_add_(kept, torch._foreach_mul(new, 1.0 - decay))
+        torch._foreach_add_(kept, list(torch._foreach_mul(new, 1.0 - decay)))
         for mine, buffer in zip(self.model.buffers(), student.buffers()):
             mine.copy_(buffer)
         self.updates += 1

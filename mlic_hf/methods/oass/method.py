@@ -73,7 +73,7 @@ class Reconstruction(OfCuts):
         return self.share(batch.progress) * total
 
 
-def oass_objectives(config: OASSConfig, student: nn.Module, teacher: Any = None) -> Sequence[Weighted]:
+def oass_objectives(config: OASSConfig, student: Any, teacher: Any = None) -> Sequence[Weighted]:
     """Soft margin, and those of the two losses on cuts whose weight is not zero.
 
     Raises:

@@ -43,11 +43,15 @@ def losses_by_pair(
     for image in range(len(labels)):
         for label in (labels[image] > 0).nonzero()[:, 0].tolist():
             row = labels[image : image + 1]
-            only = row if rule == "max" else F.one_hot(torch.tensor([label]), labels.shape[1]).to(row)
+            only = (
+                row
+                if rule == "max"
+                else F.one_hot(torch.tensor([label], device=labels.device), labels.shape[1]).to(row)
+            )
             cams = class_activation_maps(class_maps[image : image + 1].detach())
             point = key_points(cams, only, size, rule)[0, label].tolist()
             merged = merged_map(model, pixels[image], point, cells)
-            target = F.one_hot(torch.tensor(label), labels.shape[1]).to(merged)
+            target = F.one_hot(torch.tensor(label, device=labels.device), labels.shape[1]).to(merged)
             known = labels[image] >= 0
             scores = merged.mean(dim=(1, 2))
             partial.append(F.binary_cross_entropy_with_logits(scores[known], target[known]))
