@@ -20,7 +20,7 @@ from mlic_hf.data import collate
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import extra_objectives, get_method
 from mlic_hf.methods.views import PixelSpec
-from mlic_hf.metrics import tune_thresholds
+from mlic_hf.metrics import bootstrap_map, tune_thresholds
 from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import MultiLabelTrainer
 from mlic_hf.training.checkpoint import find_checkpoints, publish, set_aside_unfinished
@@ -131,6 +131,8 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         The content of run.json: settings, data, metrics on validation and test, versions.
     """
     run, args = settings.run, settings.training
+    for name in ("train_split", "eval_split", "test_split"):
+        data.images(getattr(run, name), name)  # a split that is missing is told before the training, not after
     folder = Path(args.output_dir)
     main_process = PartialState().is_main_process
     if run.overwrite and main_process:
@@ -138,7 +140,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
     PartialState().wait_for_everyone()
     finished, resume = starting_point(settings, run.resume)
     if finished is not None:
-        return finished
+        return finished | {"folder": str(folder)}
     told = {
         "format_version": 1,
         "finished": False,
@@ -163,7 +165,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
     if main_process:
         write_run(folder, told)
     PartialState().wait_for_everyone()
-    return told
+    return told | {"folder": str(folder)}
 
 
 def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrainer:
@@ -195,7 +197,9 @@ def results(trainer: MultiLabelTrainer, settings: Settings, data: Data) -> dict[
     test = evaluation_set(run, data, trainer.method.student_pixels, run.test_split, "test_split")
     told = {"metrics": metrics, "weights": trainer.scores}
     if test is not None:
-        told["metrics"] = metrics | trainer.test(test, "test")[2]
+        scores, labels, tested = trainer.test(test, "test")
+        interval = bootstrap_map(scores, labels)
+        told["metrics"] = metrics | tested | {"test_mAP_low": interval.low, "test_mAP_high": interval.high}
     told["parameters"] = sum(p.numel() for p in student.parameters())
     told["steps"] = trainer.state.global_step
     told["log"] = trainer.state.log_history
@@ -216,5 +220,5 @@ def _plain(value: Any) -> Any:
 def only(settings: Settings, section: dict[str, Any], **changes: Any) -> Settings:
     """The settings of a stage: the run's own, those of its section, and what the stage fixes."""
     known = {field.name for field in fields(type(settings.run))}
-    reset = {name: {} for name in ("teacher_run", "alone_run") if name in known}
+    reset: dict[str, Any] = {name: {} for name in ("teacher_run", "alone_run") if name in known}
     return settings.but(**{**reset, "student_alone": False, **section, **changes})

@@ -23,9 +23,7 @@ PICTURE_NAME = "partition.png"
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     counts = parser.add_mutually_exclusive_group(required=True)
     counts.add_argument("--dataset", help="data set or folder whose train split is counted")
     counts.add_argument(
@@ -34,9 +32,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="counts made before: arrays cooccurrence (C, C), counts (C,) and names (C,)",
     )
     parser.add_argument("--data_dir", help="where the files of --dataset lie")
-    parser.add_argument(
-        "--kind", required=True, choices=KINDS, help="cgp: labels that meet; dgp: labels that do not"
-    )
+    parser.add_argument("--kind", required=True, choices=KINDS, help="cgp: labels that meet; dgp: labels that do not")
     parser.add_argument("--parts", type=int, required=True, help="number of parts, 1 to the number of labels")
     parser.add_argument(
         "--method",

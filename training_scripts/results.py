@@ -12,7 +12,7 @@ NAMES = {"teacher": "teacher", "alone": "student alone", "stage_one": "stage one
 COLUMNS = ("mAP", "CF1", "OF1")
 
 
-def print_table(outcome: dict[str, dict[str, Any]], folder: Path) -> None:
+def print_table(outcome: dict[str, dict[str, Any]], saved: Path) -> None:
     """Print what each stage reached, on test where there is one, and where the student lies."""
     split = "test" if "test_mAP" in outcome["student"]["metrics"] else "eval"
     rows = [["model", "backbone", "pixels", "parameters", "steps", *(f"{split} {name}" for name in COLUMNS)]]
@@ -32,7 +32,6 @@ def print_table(outcome: dict[str, dict[str, Any]], folder: Path) -> None:
             ]
         )
     print_columns(rows)
-    saved = folder / "student" if (folder / "student").is_dir() else folder
     print(f"\nThe student is in {saved}; load it with")
     print(f'  AutoModelForImageClassification.from_pretrained("{saved}")  # after `import mlic_hf`')
 

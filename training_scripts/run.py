@@ -7,6 +7,7 @@ from typing import Any
 
 from accelerate import PartialState
 
+from mlic_hf.hub import push_folder
 from mlic_hf.methods.registry import get_method
 from training_scripts.data import Data, load_data
 from training_scripts.fit import fit, only
@@ -21,7 +22,10 @@ def main(description: str, default_method: str) -> None:
     settings = parse(description, default_method)
     outcome = run(settings)
     if PartialState().is_main_process:
-        print_table(outcome, Path(settings.training.output_dir))
+        saved = Path(outcome["student"]["folder"])
+        print_table(outcome, saved)
+        if settings.run.push_to is not None:
+            print(f"\nPublished and verified: {push_folder(saved, settings.run.push_to)}")
 
 
 def run(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mlic_hf.losses.gather import world_size
 from mlic_hf.methods.teacher import Teacher
 from mlic_hf.methods.views import PixelSpec, convert_pixels
+from mlic_hf.modeling import MultiLabelModel
 
 
 @dataclass
@@ -36,7 +37,7 @@ class MethodBatch:
     pixel_values: Tensor
     labels: Tensor
     student: Any
-    model: nn.Module
+    model: MultiLabelModel
     teacher: Any = None
     progress: float = 0.0
 
@@ -68,7 +69,7 @@ class Objective(nn.Module):
         """The paper's sum over the micro-batch (over the gathered one, if images are coupled), a scalar."""
         raise NotImplementedError
 
-    def after_step(self, model: nn.Module) -> None:
+    def after_step(self, model: MultiLabelModel) -> None:
         """Called after each optimizer step with the student, e.g. to move an averaged copy."""
 
     def companions(self) -> dict[str, nn.Module]:
@@ -98,7 +99,7 @@ class Method(nn.Module):
 
     def __init__(
         self,
-        student: nn.Module,
+        student: MultiLabelModel,
         objectives: Sequence[Weighted],
         teacher: Teacher | None = None,
         student_pixels: PixelSpec | None = None,
@@ -155,7 +156,8 @@ class Method(nn.Module):
     def _denominators(self, totals: Tensor, labels: Tensor) -> dict[str, Tensor]:
         images = totals[0].clamp_min(1.0)
         found = {}
-        for position, (name, objective) in enumerate(self.objectives.items(), start=1):
+        for position, objective in enumerate(self._each(), start=1):
+            name = objective.name
             divides = objective.count(labels[:1]) is not None
             count = totals[position].clamp_min(1e-8) if divides else totals.new_ones(())
             found[name] = count * images if self.per_image[name] else count
@@ -191,7 +193,8 @@ class Method(nn.Module):
         batch = self._run_models(pixel_values, labels)
         denominators = self._denominators(totals, labels)
         parts, loss = {}, 0.0
-        for name, objective in self.objectives.items():
+        for objective in self._each():
+            name = objective.name
             # A coupled objective sees all processes' images already, on every process.
             factor = 1 if objective.couples_images else scale
             parts[name] = objective(batch) * factor / denominators[name].to(labels.device)
@@ -214,7 +217,7 @@ class Method(nn.Module):
 
     def companions(self) -> dict[str, nn.Module]:
         return {
-            f"{name}.{key}": module
-            for name, objective in self.objectives.items()
+            f"{objective.name}.{key}": module
+            for objective in self._each()
             for key, module in objective.companions().items()
         }

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from mlic_hf.methods.base import Weighted
+from mlic_hf.modeling import MultiLabelModel
 
 FOLDERS = {
     "supervised": "mlic_hf.methods.supervised",
@@ -37,7 +36,7 @@ class MethodSpec:
     key: str
     title: str
     config: type
-    objectives: Callable[[Any, nn.Module, Any], Sequence[Weighted]]
+    objectives: Callable[[Any, Any, Any], Sequence[Weighted]]
     citation: str = ""
     needs_teacher: bool = False
 
@@ -53,7 +52,7 @@ def get_method(key: str) -> MethodSpec:
     return importlib.import_module(FOLDERS[key]).METHOD
 
 
-def extra_objectives(terms: dict[str, float], student: nn.Module, teacher: Any) -> list[Weighted]:
+def extra_objectives(terms: dict[str, float], student: MultiLabelModel, teacher: Any) -> list[Weighted]:
     """Objectives borrowed from other methods, so that methods combine.
 
     Args:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlic_hf.methods.views import PixelSpec, convert_pixels
+from mlic_hf.modeling import MultiLabelModel
 
 #: fields of a model's output whose second dimension is the labels
 PER_LABEL = ("logits", "label_embeddings", "class_maps")
@@ -30,12 +31,12 @@ class Teacher:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: MultiLabelModel,
         pixels: PixelSpec | None = None,
         labels: Sequence[str] | None = None,
         half: bool = False,
     ) -> None:
-        self.model = model.eval().requires_grad_(False)
+        self.model: MultiLabelModel = model.eval().requires_grad_(False)
         self.pixels = pixels or PixelSpec.of_model(model)
         self.half = half
         self.order = None if labels is None else match_labels(list_labels(model), labels, "teacher")
@@ -57,7 +58,7 @@ class Teacher:
         return outputs
 
 
-def list_labels(model: nn.Module) -> list[str]:
+def list_labels(model: MultiLabelModel) -> list[str]:
     """The label names of a model, in the order of its logits."""
     return [model.config.id2label[i] for i in range(model.config.num_labels)]
 

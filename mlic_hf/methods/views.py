@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from mlic_hf.modeling import MultiLabelModel
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class PixelSpec:
     std: tuple[float, ...]
 
     @classmethod
-    def of_model(cls, model: nn.Module) -> PixelSpec:
+    def of_model(cls, model: MultiLabelModel) -> PixelSpec:
         """The view a model was built for: its config's size and its backbone's normalisation."""
         return cls(model.config.image_size, tuple(model.backbone.mean), tuple(model.backbone.std))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mlic_hf.methods.base import Method
 
-def prepare_batch_norm(method: nn.Module, mode: str) -> None:
+
+def prepare_batch_norm(method: Method, mode: str) -> None:
     """Set a method's batch normalisation once, before it is wrapped.
 
     Args:

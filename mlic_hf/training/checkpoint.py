@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import PreTrainedModel
 
 UNFINISHED = "unfinished"
 WEIGHTS = "weights.json"
@@ -28,7 +29,7 @@ RUN_ONLY = ("optimizer.pt", "scheduler.pt", "scaler.pt", "trainer_state.json", S
 
 
 def save_models(
-    folder: Path, student: nn.Module, averaged: nn.Module | None, scores: Mapping[str, float | None]
+    folder: Path, student: PreTrainedModel, averaged: PreTrainedModel | None, scores: Mapping[str, float | None]
 ) -> None:
     """Write plain and averaged weights, the better one (by score; the plain one without scores) at the root."""
     plain, ema = scores.get("plain"), scores.get("ema")

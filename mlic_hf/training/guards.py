@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def is_finite_everywhere(loss: Tensor, accelerator: Any) -> bool:
@@ -31,9 +31,37 @@ def refuse_non_finite(
         return
     broken = [name for name, part in parts.items() if not torch.isfinite(part)]
     raise FloatingPointError(
-        f"The loss of step {step + 1} is {loss.item()} (parts that are not finite: {', '.join(broken) or 'none here'}; "
-        f"images: {', '.join(map(str, inputs.get('image_id', ['unknown'])))}). Lower the learning rate or the mixed "
+        f"The loss of step {step + 1} is {loss.item()} (parts that are not finite: {', '.join(broken) or 'none here'}"
+        f"; images: {', '.join(map(str, inputs.get('image_id', ['unknown'])))}). Lower the learning rate or the mixed "
         f"precision, look at these images, or allow skips with --max_skipped_steps."
+    )
+
+
+@torch.no_grad()
+def broken_gradients(method: nn.Module) -> list[str]:
+    """The parameters whose gradients are not finite."""
+    found = {name: p.grad for name, p in method.named_parameters() if p.grad is not None}
+    if not found:
+        return []
+    norms = torch.stack(torch._foreach_norm(list(found.values())))
+    if torch.isfinite(norms.sum()):  # one look at the device a step
+        return []
+    return [name for name, grad in found.items() if not torch.isfinite(grad).all()]
+
+
+def refuse_broken_gradients(skipped: int, args: Any, step: int, broken: Sequence[str], images: Sequence[str]) -> None:
+    """Stop the run at gradients that are not finite, unless a bounded number of bad steps may be skipped.
+
+    Raises:
+        FloatingPointError: naming the step, the parameters and the images of the step.
+    """
+    if skipped <= args.max_skipped_steps:
+        return
+    more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+    raise FloatingPointError(
+        f"The gradients of step {step + 1} are not finite though its loss is, in {', '.join(broken[:3])}{more} "
+        f"(images: {', '.join(map(str, images)) or 'unknown'}). Lower the learning rate or the mixed precision, look "
+        "at these images, or allow skips with --max_skipped_steps."
     )
 
 

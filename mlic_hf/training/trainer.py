@@ -21,6 +21,7 @@ from mlic_hf.training import checkpoint, guards
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
 from mlic_hf.training.batch_norm import prepare_batch_norm
 from mlic_hf.training.ema import MovingAverage
+from mlic_hf.training.even_batches import EvenSampler, UnlabelledRepeats
 from mlic_hf.training.optimizers import build_optimizer
 from mlic_hf.training.schedules import build_schedule
 
@@ -43,10 +44,18 @@ class MultiLabelTrainer(Trainer):
     """
 
     args: MultiLabelTrainingArguments
+    # transformers sets these; mypy does not see where
+    optimizer: Any
+    lr_scheduler: Any
+    control: Any
 
     def __init__(self, model: Method, args: MultiLabelTrainingArguments, **kwargs: Any) -> None:
         prepare_batch_norm(model, args.batch_norm)
         kwargs.setdefault("compute_metrics", self._metrics)
+        # One process uses one GPU: transformers would cut its batch for all that it sees, unknown to the counts.
+        args._n_gpu = min(args.n_gpu, 1)
+        if args.world_size > 1 and kwargs.get("train_dataset") is not None:
+            kwargs["train_dataset"] = UnlabelledRepeats(kwargs["train_dataset"])
         super().__init__(model=model, args=args, **kwargs)
         self.method = model
         # Losses arrive normalised over processes and accumulation: transformers must not divide again.
@@ -57,15 +66,25 @@ class MultiLabelTrainer(Trainer):
         self.skipped_steps = 0
         self._parts: dict[str, Tensor] = {}
         self._part_steps = 0
+        self._step_images: list[str] = []
         self._restored: dict[str, Any] = {}
         self._writing_to: Path | None = None
+        self._order: EpochSampler | EvenSampler | None = None
         self.add_callback(_Hooks(self))
 
     # Data
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        seed = self.args.data_augmentation_seed
-        return EpochSampler(train_dataset or self.train_dataset, self.args.seed if seed is None else seed)
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
+        args, seed = self.args, self.args.data_augmentation_seed
+        order = EpochSampler(train_dataset or self.train_dataset, args.seed if seed is None else seed)
+        several = args.world_size > 1
+        self._order = EvenSampler(order, args.train_batch_size * args.world_size) if several else order
+        return self._order
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the order: accelerate's loaders do not reach the sampler when a resumed epoch runs on processes."""
+        if self._order is not None:
+            self._order.set_epoch(epoch)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -76,6 +95,7 @@ class MultiLabelTrainer(Trainer):
             return batches, None
         counts = sum(self.method.counts(batch["labels"].to(device)) for batch in batches)
         self._part_steps += 1
+        self._step_images = [name for batch in batches for name in batch.get("image_id", ())]
         return batches, self.accelerator.reduce(counts, reduction="sum")
 
     # Optimisation
@@ -115,6 +135,18 @@ class MultiLabelTrainer(Trainer):
         for name, part in parts.items():
             self._parts[name] = self._parts.get(name, 0.0) + part
         return (loss, outputs) if return_outputs else loss
+
+    def before_step(self) -> None:
+        """Look at the gradients once they are those of the global batch; a loss scaler does so itself."""
+        if self.accelerator.scaler is not None:
+            return
+        broken = guards.broken_gradients(self.method)
+        if broken:
+            self.skipped_steps += 1
+            guards.refuse_broken_gradients(
+                self.skipped_steps, self.args, self.state.global_step, broken, self._step_images
+            )
+            self.method.zero_grad(set_to_none=True)
 
     def after_step(self) -> None:
         """What follows the weights: the method's own copies and the moving average."""
@@ -192,7 +224,7 @@ class MultiLabelTrainer(Trainer):
         # Batch-norm statistics are each process's own; all evaluate with the first one's.
         if self.args.world_size > 1:
             for model in [self.method.student] + ([] if self.ema is None else [self.ema.module]):
-                for buffer in model.buffers():
+                for buffer in model.to(self.args.device).buffers():
                     torch.distributed.broadcast(buffer, src=0)
 
     # Checkpoints
@@ -300,6 +332,12 @@ class _Hooks(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.trainer.restore_loop()
+
+    def on_epoch_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.trainer.begin_epoch(int(state.epoch or 0))
+
+    def on_pre_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.trainer.before_step()
 
     def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if not self.trainer.accelerator.optimizer_step_was_skipped:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlic_hf import losses
 from mlic_hf.losses.gather import gather_rows
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted, known_images
 from mlic_hf.methods.l2d.config import L2DConfig
 from mlic_hf.methods.supervised import BinaryCrossEntropy
+from mlic_hf.modeling import MultiLabelModel
 
 
 class ClassAware(Objective):
@@ -128,7 +129,7 @@ def with_pooled(stage_maps: Sequence[Tensor]) -> list[Tensor]:
     return [*stage_maps, stage_maps[-1].mean(dim=(2, 3), keepdim=True)]
 
 
-def l2d_objectives(config: L2DConfig, student: nn.Module, teacher: Any) -> Sequence[Weighted]:
+def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) -> Sequence[Weighted]:
     """Those of L2D's objectives whose weight is not zero.
 
     Raises:
@@ -155,6 +156,6 @@ def l2d_objectives(config: L2DConfig, student: nn.Module, teacher: Any) -> Seque
     return [Weighted(build(), weight) for weight, build in offered if weight]
 
 
-def review_channels(model: nn.Module) -> list[int]:
+def review_channels(model: MultiLabelModel) -> list[int]:
     """The widths of a model's stage maps and of its pooled vector."""
     return [*model.backbone.stage_channels, model.backbone.stage_channels[-1]]

@@ -57,9 +57,7 @@ def affinity(cooccurrence: np.ndarray, counts: np.ndarray, kind: str) -> np.ndar
     Paper: PSD (Xu et al., IJCAI 2022), co-occurrence and dis-occurrence graph partition.
     """
     if kind not in GRAPH_KINDS:
-        raise ValueError(
-            f"There is no label graph of kind {kind!r}; expected one of {', '.join(GRAPH_KINDS)}."
-        )
+        raise ValueError(f"There is no label graph of kind {kind!r}; expected one of {', '.join(GRAPH_KINDS)}.")
     root = np.sqrt(conditional_probability(cooccurrence, counts))
     weights = root if kind == "cgp" else 1.0 - root
     weights = (weights + weights.T) / 2
@@ -110,9 +108,7 @@ def inside_ratio(inside: np.ndarray, volume: np.ndarray) -> np.ndarray:
 
 def _check_counts(pairs: np.ndarray, occurrences: np.ndarray) -> None:
     if not (np.isfinite(pairs).all() and np.isfinite(occurrences).all()):
-        raise ValueError(
-            "The co-occurrence counts hold values that are not finite; expected numbers of images."
-        )
+        raise ValueError("The co-occurrence counts hold values that are not finite; expected numbers of images.")
     if (pairs < 0).any() or (occurrences < 0).any():
         raise ValueError("The co-occurrence counts hold negative values; expected numbers of images.")
     if not np.array_equal(pairs, pairs.T):

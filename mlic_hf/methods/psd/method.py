@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlic_hf import losses
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted
 from mlic_hf.methods.psd.config import PSDConfig
 from mlic_hf.methods.supervised import AsymmetricLoss
+from mlic_hf.modeling import MultiLabelModel
 
 
 class PartitionDivergence(Objective):
@@ -39,7 +40,7 @@ class PartitionDivergence(Objective):
         )
 
 
-def psd_objectives(config: PSDConfig, student: nn.Module, teacher: Any = None) -> Sequence[Weighted]:
+def psd_objectives(config: PSDConfig, student: MultiLabelModel, teacher: Any = None) -> Sequence[Weighted]:
     """0.5 ASL + 0.5 a D(z, t_cgp) + (0.5 - 0.5 a) D(z, t_dgp) with the default settings; sums over the batch."""
     shares = [config.alpha, 1.0 - config.alpha] if len(config.kinds) == 2 else [1.0]
     hard = AsymmetricLoss(config.gamma_neg, config.gamma_pos, config.clip)

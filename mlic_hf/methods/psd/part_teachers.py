@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, stack_module_state
 
 from mlic_hf.losses import scatter_parts
 from mlic_hf.methods.psd.partition import Partition
 from mlic_hf.methods.teacher import Teacher, list_labels
 from mlic_hf.methods.views import PixelSpec, convert_pixels
+from mlic_hf.modeling import MultiLabelModel
 from mlic_hf.modeling.base_mlic import HeadRequest
 
 
@@ -71,7 +72,7 @@ class PartTeachers:
         return answers
 
 
-def own_positions(model: nn.Module, part: Sequence[str], labels: Sequence[str], what: str) -> list[int]:
+def own_positions(model: MultiLabelModel, part: Sequence[str], labels: Sequence[str], what: str) -> list[int]:
     """Where a teacher's own labels stand among the student's, by name.
 
     Raises:
@@ -102,13 +103,15 @@ class StackedBackbones:
         self.heads = [teacher.model.head for teacher in teachers]
         self.half = teachers[0].half
         backbones = [teacher.model.backbone for teacher in teachers]
-        self.state = stack_module_state(backbones)
+        self.parameters, self.buffers = stack_module_state(backbones)
         # The skeleton's own tensors are never read.
         self.skeleton = copy.deepcopy(backbones[0]).to("meta")
 
     def __call__(self, pixel_values: Tensor, source: PixelSpec) -> list[Tensor]:
         device = pixel_values.device
-        self.state = tuple({k: v.to(device) for k, v in tensors.items()} for tensors in self.state)
+        self.parameters, self.buffers = (
+            {name: value.to(device) for name, value in tensors.items()} for tensors in (self.parameters, self.buffers)
+        )
         seen = convert_pixels(pixel_values, source, self.pixels)
 
         def maps(parameters: Any, buffers: Any) -> Tensor:
@@ -116,5 +119,5 @@ class StackedBackbones:
 
         half = torch.float16 if device.type == "cuda" else torch.bfloat16
         with torch.autocast(device.type, half, enabled=self.half or torch.is_autocast_enabled(device.type)):
-            stacked = torch.vmap(maps)(*self.state)
+            stacked = torch.vmap(maps)(self.parameters, self.buffers)
             return [head.to(device)(found, HeadRequest())["logits"] for head, found in zip(self.heads, stacked)]

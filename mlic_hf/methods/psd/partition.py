@@ -40,9 +40,7 @@ class Partition:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(
-                f"A partition of kind {self.kind!r} is unknown; expected one of {', '.join(KINDS)}."
-            )
+            raise ValueError(f"A partition of kind {self.kind!r} is unknown; expected one of {', '.join(KINDS)}.")
         _check_cover(self.labels, self.parts)
 
     @property
@@ -99,9 +97,7 @@ class Partition:
         """
         file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
         if not file.is_file():
-            raise FileNotFoundError(
-                f"There is no partition file {file}; training_scripts/partition.py writes one."
-            )
+            raise FileNotFoundError(f"There is no partition file {file}; training_scripts/partition.py writes one.")
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             return _from_json(content)
@@ -139,9 +135,7 @@ def _from_json(content: Any) -> Partition:
             "the label list was changed after the partition was made."
         )
     if content["num_parts"] != len(content["parts"]):
-        raise ValueError(
-            f"num_parts is {content['num_parts']}, but {len(content['parts'])} parts are listed."
-        )
+        raise ValueError(f"num_parts is {content['num_parts']}, but {len(content['parts'])} parts are listed.")
     return Partition(
         kind=content["kind"],
         labels=labels,

@@ -14,9 +14,7 @@ from mlic_hf.methods.psd.partition import Partition
 NAMED_LABELS = 120
 
 
-def draw_partition(
-    partition: Partition, cooccurrence: np.ndarray, counts: np.ndarray, path: str | Path
-) -> None:
+def draw_partition(partition: Partition, cooccurrence: np.ndarray, counts: np.ndarray, path: str | Path) -> None:
     """Write a picture of sqrt p(row | column) with rows and columns sorted by part.
 
     Args:
@@ -44,9 +42,7 @@ def draw_partition(
     image = axes.imshow(matrix, cmap="viridis", vmin=0.0, vmax=1.0, interpolation="nearest")
     edges = np.cumsum([0, *(len(part) for part in partition.parts)]) - 0.5
     for start, end in itertools.pairwise(edges):
-        axes.plot(
-            [start, end, end, start, start], [start, start, end, end, start], color="white", linewidth=1.0
-        )
+        axes.plot([start, end, end, start, start], [start, start, end, end, start], color="white", linewidth=1.0)
     if len(order) <= NAMED_LABELS:
         names = [partition.labels[position] for position in order]
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)

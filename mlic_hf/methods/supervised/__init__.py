@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlic_hf import losses
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted
 from mlic_hf.methods.registry import MethodSpec
+from mlic_hf.modeling import MultiLabelModel
 
 
 @dataclass
@@ -37,9 +38,11 @@ class AsymmetricLoss(Objective):
 
     name = "asl"
 
-    def __init__(self, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05, eps: float = 1e-8) -> None:
+    def __init__(
+        self, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05, eps: float = 1e-8
+    ) -> None:
         super().__init__()
-        self.settings = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps}
+        self.settings: dict[str, Any] = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps}
 
     def forward(self, batch: MethodBatch) -> Tensor:
         return losses.asymmetric_loss(batch.student.logits, batch.labels, **self.settings, reduction="sum")
@@ -66,7 +69,9 @@ class SoftMargin(Objective):
         return losses.soft_margin(batch.student.logits, batch.labels, reduction="sum")
 
 
-def supervised_objectives(config: SupervisedConfig, student: nn.Module, teacher: Any = None) -> Sequence[Weighted]:
+def supervised_objectives(
+    config: SupervisedConfig, student: MultiLabelModel, teacher: Any = None
+) -> Sequence[Weighted]:
     """One classification loss; sums over the batch are divided by its images."""
     if config.loss == "bce":
         return [Weighted(BinaryCrossEntropy(), 1.0)]

@@ -1,0 +1,156 @@
+"""The runs behind the scripts, on a folder of one's own: what they write, when they skip, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForImageClassification, pipeline
+
+from tests.scripts.folder import FLAGS, make_folder
+from training_scripts.parsing import parse
+from training_scripts.run import run
+
+ROOT = Path(__file__).parents[2]
+DECODER = ["--architecture", "ml_decoder"]
+DECODER += ["--model_options", '{"width": 16, "num_heads": 2, "feed_forward_size": 32}']
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("pictures"))
+
+
+def start(method: str, folder: Path, output: Path, *flags: str) -> dict[str, dict[str, Any]]:
+    argv = ["--dataset", str(folder), "--output_dir", str(output), *FLAGS, *flags]
+    return run(parse("", method, argv))
+
+
+@pytest.fixture(scope="module")
+def distilled(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
+    output = tmp_path_factory.mktemp("runs") / "l2d"
+    return output, start("l2d", folder, output, *DECODER, "--student_alone", "true")
+
+
+def test_distil_trains_the_teacher_the_student_alone_and_the_student(distilled: tuple) -> None:
+    output, outcome = distilled
+    assert set(outcome) == {"teacher", "alone", "student"}
+    for stage, told in outcome.items():
+        written = json.loads((output / stage / "run.json").read_text())
+        assert written["finished"] is True
+        assert 0 < written["metrics"]["eval_mAP"] <= 1
+        assert told["metrics"] == written["metrics"]
+    assert outcome["student"]["settings"]["teacher"] == str(output / "teacher")
+
+
+def test_the_same_command_again_only_reads(distilled: tuple, folder: Path) -> None:
+    output, outcome = distilled
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+    again = start("l2d", folder, output, *DECODER, "--student_alone", "true")
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()} == before
+    assert again["student"]["metrics"] == outcome["student"]["metrics"]
+
+
+def test_other_settings_in_the_same_folder_are_refused(distilled: tuple, folder: Path) -> None:
+    output, _ = distilled
+    with pytest.raises(ValueError, match=r"holds a run with other settings \(learning_rate; learning_rate was None"):
+        start("l2d", folder, output, *DECODER, "--learning_rate", "0.5")
+
+
+def test_the_student_loads_without_a_flag_and_answers_a_pipeline(distilled: tuple, folder: Path) -> None:
+    output, _ = distilled
+    model = AutoModelForImageClassification.from_pretrained(output / "student")
+    assert len(model.config.thresholds) == 5
+    tagger = pipeline("image-classification", model=str(output / "student"), top_k=5)
+    found = tagger(str(next((folder / "train").glob("*.png"))))
+    assert {entry["label"] for entry in found} == {"ant", "bee", "cat", "dog", "eel"}
+    assert all(0 < entry["score"] < 1 for entry in found)
+    assert sum(entry["score"] for entry in found) != pytest.approx(1.0, abs=1e-3)  # sigmoids, no softmax
+
+
+def test_a_teacher_with_other_labels_is_refused(distilled: tuple, folder: Path, tmp_path: Path) -> None:
+    output, _ = distilled
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    for metadata in other.rglob("metadata.jsonl"):
+        metadata.write_text(metadata.read_text().replace("eel", "fox"))
+    with pytest.raises(
+        ValueError, match=r"The teacher has 5 labels and the data 5: it lacks \['fox'\] and has \['eel'\]"
+    ):
+        start("l2d", other, tmp_path / "run", *DECODER, "--teacher", str(output / "teacher"))
+
+
+def test_psd_trains_its_teachers_as_jobs_and_then_the_student(folder: Path, tmp_path: Path) -> None:
+    flags = ["--psd.parts", "2", "--psd.kinds", '["random"]', "--psd.jobs", "2"]
+    outcome = start("psd", folder, tmp_path / "psd", *flags)
+    teachers = tmp_path / "psd" / "teachers" / "random"
+    parts = json.loads((teachers / "partition.json").read_text())["parts"]
+    for number, names in enumerate(parts):
+        model = AutoModelForImageClassification.from_pretrained(teachers / f"part_{number}")
+        assert sorted(model.config.label2id) == sorted(names)
+    assert set(outcome) == {"student"}
+    told = [line for line in outcome["student"]["log"] if "loss_random" in line]
+    assert told[0]["loss"] == pytest.approx(0.5 * told[0]["loss_asl"] + 0.5 * told[0]["loss_random"], rel=1e-4)
+    broken = teachers / "part_1"
+    shutil.rmtree(broken)
+    given = ["--teachers", str(tmp_path / "psd" / "teachers"), *flags]
+    with pytest.raises(FileNotFoundError, match="no teacher of part 1 of the random partition"):
+        start("psd", folder, tmp_path / "second", *given)
+
+
+def test_mulcon_runs_its_two_stages(folder: Path, tmp_path: Path) -> None:
+    flags = [
+        "--architecture",
+        "mulcon",
+        "--model_options",
+        '{"width": 16, "projection_size": 8}',
+        "--ema_decay",
+        "0.5",
+    ]
+    flags += ["--mulcon.stage_one", '{"optimizer": "adamw"}', "--optimizer", "sgd"]
+    outcome = start("mulcon", folder, tmp_path / "mulcon", *flags)
+    assert set(outcome) == {"stage_one", "student"}
+    assert "loss_contrast" not in outcome["stage_one"]["log"][0]
+    assert outcome["student"]["log"][0]["loss_contrast"] > 0
+    assert outcome["student"]["settings"]["init_from"] == str(tmp_path / "mulcon" / "stage_one")
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--resume", "nowhere"], "--resume is nowhere, but there is no such folder"),
+        (["--train_split", "trainval"], "train_split is 'trainval', but .* has the splits train, validation"),
+        (["--test_split", "test"], "test_split is 'test'"),
+        (["--backbone", "resnet999"], "resnet999"),
+        (["--init_from", "nowhere"], "no model.safetensors in it"),
+        (["--transform", "vhs"], "no transform preset 'vhs'"),
+        (["--lr_scales", '{"student.neck": 1}'], "lr_scales names"),
+        (["--model_options", '{"depth": 3}'], "no field"),
+    ],
+)
+def test_wrong_settings_end_with_a_sentence(folder: Path, tmp_path: Path, flags: list[str], message: str) -> None:
+    with pytest.raises((ValueError, OSError), match=message):
+        start("supervised", folder, tmp_path / "run", *flags)
+
+
+@pytest.mark.parametrize("teacher, message", [("nowhere", "neither a folder nor"), (".", "no config.json")])
+def test_a_teacher_that_is_none_is_refused(folder: Path, tmp_path: Path, teacher: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        start("l2d", folder, tmp_path / "run", *DECODER, "--teacher", str(tmp_path) if teacher == "." else teacher)
+
+
+def test_a_mistake_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png"}\n')
+    command = [sys.executable, str(ROOT / "training_scripts" / "train.py"), "--dataset", str(tmp_path)]
+    done = subprocess.run([*command, "--output_dir", str(tmp_path / "run")], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "metadata.jsonl" in last
+    assert "labels" in last
+    assert "Traceback" not in done.stderr
