@@ -166,9 +166,7 @@ def test_review(name: str) -> None:
 def test_review_fusion(name: str) -> None:
     case, spec = load(name)
     student, teacher = stages(case, "student"), stages(case, "teacher")
-    fusion = losses.ReviewFusion(
-        [s.shape[1] for s in student], [t.shape[1] for t in teacher], spec["mid_channels"]
-    )
+    fusion = losses.ReviewFusion([s.shape[1] for s in student], [t.shape[1] for t in teacher], spec["mid_channels"])
     # the original counts its modules from the pooled vector down; ours are in the order of the stages
     last = len(student) - 1
     names = {"conv1": "narrow", "conv2": "widen", "att_conv": "gate"}
