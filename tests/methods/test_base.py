@@ -18,7 +18,11 @@ def all_per_image_method() -> Method:
     student = tiny_linear().eval()
     return Method(
         student,
-        [Weighted(BinaryCrossEntropy(), 1.0), Weighted(SoftMargin(), 0.5, per_image=False), Weighted(AsymmetricLoss(), 2.0)],
+        [
+            Weighted(BinaryCrossEntropy(), 1.0),
+            Weighted(SoftMargin(), 0.5, per_image=False),
+            Weighted(AsymmetricLoss(), 2.0),
+        ],
     ).eval()
 
 

@@ -54,7 +54,9 @@ def test_a_prefix_that_matches_nothing_is_refused() -> None:
         parameter_groups(method, arguments(lr_scales={"student.neck": 0.1}))
 
 
-@pytest.mark.parametrize("kind, expected", [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
+@pytest.mark.parametrize(
+    "kind, expected", [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
+)
 def test_optimizers(kind: str, expected: type) -> None:
     assert type(build_optimizer(nn.Linear(2, 2), arguments(optimizer=kind))) is expected
 

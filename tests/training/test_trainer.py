@@ -58,7 +58,7 @@ def test_the_result_is_the_best_checkpoint_and_loads_without_a_flag(trained: tup
 
 def test_the_scores_are_those_of_the_metrics_room(trained: tuple) -> None:
     trainer, _ = trained
-    scores, labels, metrics = trainer.test(trainer.eval_dataset, "test")
+    scores, _labels, metrics = trainer.test(trainer.eval_dataset, "test")
     model = trainer.method.student.eval()
     batch = collate([trainer.eval_dataset[i] for i in range(13)])
     with torch.no_grad():
@@ -69,7 +69,13 @@ def test_the_scores_are_those_of_the_metrics_room(trained: tuple) -> None:
 
 @pytest.mark.parametrize("steps", [2, 3])
 def test_accumulation_is_the_same_as_a_larger_batch(tmp_path: Path, steps: int) -> None:
-    settings = {"optimizer": "sgd", "momentum": 0.0, "num_train_epochs": 1, "batch_norm": "frozen", "schedule": "constant"}
+    settings = {
+        "optimizer": "sgd",
+        "momentum": 0.0,
+        "num_train_epochs": 1,
+        "batch_norm": "frozen",
+        "schedule": "constant",
+    }
     whole = make_trainer(tmp_path / "whole", per_device_train_batch_size=12, **settings)
     cut = make_trainer(
         tmp_path / "cut", per_device_train_batch_size=12 // steps, gradient_accumulation_steps=steps, **settings
@@ -97,7 +103,13 @@ class StopAfter(TrainerCallback):
 
 @pytest.mark.parametrize("stop", [4, 5])
 def test_a_run_that_stopped_in_a_step_continues_bit_equal(tmp_path: Path, stop: int) -> None:
-    settings = {"save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2, "logging_steps": 3}
+    settings = {
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "logging_steps": 3,
+    }
     settings |= {"logging_strategy": "steps", "save_total_limit": 2, "num_train_epochs": 3}
     whole = make_trainer(tmp_path / "whole", **settings)
     whole.train()
@@ -146,7 +158,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(tmp_path: Path, monkeypa
         original(output_dir)
 
     monkeypatch.setattr(trainer, "_save_rng_state", fill_the_disk)
-    with pytest.raises(OSError, match="the disk is full. Earlier checkpoints are whole"):
+    with pytest.raises(OSError, match=r"the disk is full\. Earlier checkpoints are whole"):
         trainer.train()
     (whole,) = find_checkpoints(tmp_path)
     assert whole.name == "checkpoint-3"
@@ -175,7 +187,9 @@ def broken_method(*calls: int) -> Method:
 
 def test_a_loss_that_is_not_finite_stops_with_step_part_and_images(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, broken_method(1))
-    with pytest.raises(FloatingPointError, match=r"loss of step 2 is .*parts that are not finite: breaks; images: image-0-"):
+    with pytest.raises(
+        FloatingPointError, match=r"loss of step 2 is .*parts that are not finite: breaks; images: image-0-"
+    ):
         trainer.train()
 
 
@@ -195,7 +209,7 @@ def test_out_of_memory_says_what_to_change(tmp_path: Path, monkeypatch: pytest.M
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(trainer.method, "forward", no_memory)
-    with pytest.raises(torch.OutOfMemoryError, match="8 images a process. Use --per_device_train_batch_size 4"):
+    with pytest.raises(torch.OutOfMemoryError, match=r"8 images a process\. Use --per_device_train_batch_size 4"):
         trainer.train()
 
 
@@ -226,9 +240,7 @@ def test_mixed_precision_trains(tmp_path: Path) -> None:
 def test_order_and_augmentation_do_not_depend_on_workers(tmp_path: Path) -> None:
     settings = {"num_train_epochs": 1, "optimizer": "sgd"}
     alone = make_trainer(tmp_path / "a", train=dataset(16, kind="train"), **settings)
-    workers = make_trainer(
-        tmp_path / "b", train=dataset(16, kind="train"), **settings | {"dataloader_num_workers": 2}
-    )
+    workers = make_trainer(tmp_path / "b", train=dataset(16, kind="train"), **settings | {"dataloader_num_workers": 2})
     alone.train()
     workers.train()
     assert same_weights(alone.method.student.state_dict(), workers.method.student.state_dict())
