@@ -48,10 +48,14 @@ def places(class_maps: Tensor, size: tuple[int, int], box_threshold: float = 0.4
         return class_maps.new_zeros(0, 2, dtype=torch.long), class_maps.new_zeros(0, 4)
     cams = class_activation_maps(class_maps.float()[:, None])
     ones = cams.new_ones(len(cams), 1)
-    points = key_points(cams, ones, size, rule="cmax")[:, 0].flip(1)
+    points = key_points(cams, ones, size, rule="cmax")[:, 0]
     cells = (min(size[0], BOX_CELLS * cams.shape[2]), min(size[1], BOX_CELLS * cams.shape[3]))
     fine = F.interpolate(cams, size=cells, mode="bilinear", align_corners=False)
-    found = boxes(fine, size, box_threshold)[:, 0]
+    # The box is that of the key point, also where a coarser grid would put the maximum on another, nearly equal peak.
+    rows, columns = points[:, 0] * cells[0] // size[0], points[:, 1] * cells[1] // size[1]
+    highest = fine.amax(dim=(2, 3))[:, 0]
+    fine[torch.arange(len(fine), device=fine.device), 0, rows, columns] = highest * (1 + 1e-6)
+    found, points = boxes(fine, size, box_threshold)[:, 0], points.flip(1)
     whole = torch.tensor([0, 0, size[1], size[0]], device=found.device, dtype=found.dtype)
     return points, torch.where((found == 0).all(dim=1, keepdim=True), whole, found)
 

@@ -96,3 +96,9 @@ def test_wrong_thresholds_are_refused() -> None:
         localize_labels(model, torch.zeros(1, 3, 8, 8), thresholds=[0.5, 0.5])
     with pytest.raises(ValueError, match="share of the maximum"):
         localize_labels(model, torch.zeros(1, 3, 8, 8), thresholds=0.0, box_threshold=0.0)
+
+
+@pytest.mark.parametrize("cells, size", [(4, (64, 64)), (7, (224, 224)), (9, (100, 61))])
+def test_the_key_point_lies_in_its_box(cells: int, size: tuple[int, int]) -> None:
+    points, found = places(torch.randn(50, cells, cells), size)
+    assert ((points + 0.5 >= found[:, :2]) & (points + 0.5 <= found[:, 2:])).all()
