@@ -14,7 +14,7 @@ from training_scripts.fit import fit, only
 from training_scripts.models import load_teacher
 from training_scripts.parsing import Settings, parse
 from training_scripts.results import print_table, print_teachers
-from training_scripts.teachers import load_part_teachers, make_jobs, make_partitions, train_all
+from training_scripts.teachers import cached_logits, load_part_teachers, make_jobs, make_partitions, train_all
 
 
 def main(description: str, default_method: str) -> None:
@@ -83,4 +83,7 @@ def part_teachers(settings: Settings, data: Data, folder: Path, outcome: dict[st
             jobs = make_jobs(settings, make_partitions(settings, data, place), place)
             print_teachers(jobs, train_all(jobs, settings.method.jobs))
         PartialState().wait_for_everyone()
-    return load_part_teachers(settings, data, place), {"teachers": str(place)}
+    teachers = load_part_teachers(settings, data, place)
+    if settings.method.cache_logits:
+        teachers = cached_logits(settings, data, teachers, place)
+    return teachers, {"teachers": str(place)}

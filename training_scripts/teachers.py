@@ -5,6 +5,7 @@ A teachers' folder holds `<kind>/partition.json` and `<kind>/part_<i>/`, each pa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -17,12 +18,16 @@ from typing import Any
 
 import torch
 import yaml
+from accelerate import PartialState
+from torch.utils.data import DataLoader
 
-from mlic_hf.data import co_occurrence_counts
+from mlic_hf.data import co_occurrence_counts, collate, transform_preset
+from mlic_hf.methods.psd.logit_cache import LogitCache, compute_cache, load_cache, save_cache
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
 from mlic_hf.methods.psd.partition_labels import partition_labels
-from training_scripts.data import Data
+from mlic_hf.methods.views import PixelSpec
+from training_scripts.data import Data, training_set
 from training_scripts.fit import RUN, identity, only
 from training_scripts.models import load_teacher
 from training_scripts.parsing import Settings
@@ -193,3 +198,37 @@ def load_part_teachers(settings: Settings, data: Data, folder: Path) -> PartTeac
                 )
             teachers[kind].append(load_teacher(str(place), None, settings.run.teacher_half))
     return PartTeachers(teachers, partitions, data.labels.names, settings.method.stack_teachers)
+
+
+def cached_logits(settings: Settings, data: Data, teachers: PartTeachers, folder: Path) -> LogitCache:
+    """The teachers' logits of all training images, computed once and kept in the teachers' folder.
+
+    Raises:
+        ValueError: if the training images are augmented at random, so that no two epochs see the same.
+    """
+    run = settings.run
+    transform = transform_preset(run.transform, run.image_size, **run.transform_options)
+    if not transform.deterministic:
+        raise ValueError(
+            f"psd.cache_logits needs images without random draws, but the transform {run.transform!r} draws some: "
+            "use --transform eval, or leave the cache out."
+        )
+    size = max(run.image_size, teachers.pixels.image_size)
+    source = PixelSpec(size, teachers.pixels.mean, teachers.pixels.std)
+    identity = {"data": data.described, "transform": vars(transform), "teachers": teacher_hashes(folder)}
+    file = folder / "logits.safetensors"
+    cache = load_cache(file, identity, teachers.pixels)
+    if cache is None:
+        images = training_set(run, data, source, views=1, seed=0)
+        batches = DataLoader(images, settings.training.per_device_eval_batch_size, collate_fn=collate)
+        cache = compute_cache(teachers, batches, source)
+        if PartialState().is_main_process:
+            save_cache(cache, file, identity)
+        PartialState().wait_for_everyone()
+    return cache
+
+
+def teacher_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every teacher's weights."""
+    weights = sorted(folder.glob("*/part_*/model.safetensors"))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}

@@ -53,6 +53,12 @@ class TransformConfig:
     num_ops: int = 2
     magnitude: int = 9
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether an image looks the same at every draw."""
+        draws = self.resize != "squash" or self.hflip or self.cutout > 0 or self.rand_augment
+        return self.kind == "eval" or not draws
+
     def __post_init__(self) -> None:
         for field, allowed in (("kind", KINDS), ("backend", BACKENDS), ("resize", RESIZES)):
             if getattr(self, field) not in allowed:

@@ -178,7 +178,7 @@ class Method(nn.Module):
             labels: (B, C) in {1, 0, -1}.
             second_view: (B, 3, H, W) another augmentation of the same images, for objectives with two views.
             totals: the `counts` of the global batch; those of this batch alone when None.
-            image_id: ignored; batches carry it for error messages.
+            image_id: the images' ids, for a teacher whose answers are looked up.
 
         Returns:
             `loss` (whose mean over processes is the global loss), `logits`, and every part before its weight.
@@ -190,7 +190,7 @@ class Method(nn.Module):
                 raise ValueError("This method compares two views of an image, but the batch has no `second_view`.")
             pixel_values = torch.cat([pixel_values, second_view])
             labels = torch.cat([labels, labels])
-        batch = self._run_models(pixel_values, labels)
+        batch = self._run_models(pixel_values, labels, image_id)
         denominators = self._denominators(totals, labels)
         parts, loss = {}, 0.0
         for objective in self._each():
@@ -202,12 +202,14 @@ class Method(nn.Module):
         detached = {name: part.detach() for name, part in parts.items()}
         return {"loss": loss, "logits": batch.student.logits, **detached}  # type: ignore[dict-item]
 
-    def _run_models(self, pixel_values: Tensor, labels: Tensor) -> MethodBatch:
+    def _run_models(self, pixel_values: Tensor, labels: Tensor, image_id: Any) -> MethodBatch:
         seen = convert_pixels(pixel_values, self.batch_pixels, self.student_pixels)
         student = self.student(seen, **self._asked(self._each()))
         taught = None
         if self.teacher is not None:
-            asked = self._asked(o for o in self._each() if o.needs_teacher)
+            asked: dict[str, Any] = dict(self._asked(o for o in self._each() if o.needs_teacher))
+            if self.teacher.by_image:
+                asked["image_id"] = image_id
             taught = self.teacher(pixel_values, self.batch_pixels, **asked)
         return MethodBatch(seen, labels, student, self.student, taught, self.progress)
 

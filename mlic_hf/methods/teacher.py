@@ -29,6 +29,9 @@ class Teacher:
         ValueError: if the model lacks a label or has one too many.
     """
 
+    #: whether it is asked by image id as well as by pixels
+    by_image = False
+
     def __init__(
         self,
         model: MultiLabelModel,

@@ -218,7 +218,9 @@ class MultiLabelTrainer(Trainer):
     @staticmethod
     def _metrics(prediction: Any) -> dict[str, float]:
         metrics = multilabel_metrics(_sigmoid(prediction.predictions), prediction.label_ids)
-        return {name: metrics[name] for name in TOLD_EACH_EPOCH}
+        told = {name: metrics[name] for name in TOLD_EACH_EPOCH}
+        # Of all known cells at once: transformers' mean of batch means also counts what fills up the last batch.
+        return told | {"loss": _mean_cross_entropy(prediction.predictions, prediction.label_ids)}
 
     def _share_buffers(self) -> None:
         # Batch-norm statistics are each process's own; all evaluate with the first one's.
@@ -322,6 +324,12 @@ class MultiLabelTrainer(Trainer):
 def _sigmoid(logits: Any) -> Any:
     # In double precision, where confident logits keep their order.
     return torch.from_numpy(logits).double().sigmoid().numpy()
+
+
+def _mean_cross_entropy(logits: Any, targets: Any) -> float:
+    scores, known = torch.from_numpy(logits).double(), torch.from_numpy(targets)
+    cells = known >= 0
+    return nn.functional.binary_cross_entropy_with_logits(scores[cells], known[cells].double()).item()
 
 
 class _Hooks(TrainerCallback):

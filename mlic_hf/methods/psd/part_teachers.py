@@ -31,6 +31,8 @@ class PartTeachers:
         ValueError: if a teacher's labels are not those of its part, or the parts do not cover the labels.
     """
 
+    by_image = False
+
     def __init__(
         self,
         teachers: Mapping[str, Sequence[Teacher]],

@@ -38,9 +38,7 @@ class AsymmetricLoss(Objective):
 
     name = "asl"
 
-    def __init__(
-        self, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05, eps: float = 1e-8
-    ) -> None:
+    def __init__(self, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05, eps: float = 1e-8) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps}
 

@@ -1,0 +1,86 @@
+"""One run, cut in processes and accumulation steps as asked; what it left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from accelerate import debug_launcher
+
+from mlic_hf.training import MultiLabelTrainer
+from tests.distributed.every_method import BUILD
+from tests.training.tiny import dataset, make_trainer
+
+GLOBAL_BATCH = 8
+# Two steps of 8 images and one of what is left.
+SETTINGS: dict[str, Any] = {
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "schedule": "constant",
+    "learning_rate": 2e-2,
+    "batch_norm": "frozen",
+    "num_train_epochs": 1,
+    "ema_decay": 0.5,
+    "save_strategy": "no",
+    "load_best_model_at_end": False,
+}
+
+
+def trained(key: str, folder: Path, images: int, processes: int = 1, accumulation: int = 1) -> MultiLabelTrainer:
+    """Train one epoch with a global batch of 8; the trainer afterwards."""
+    method = BUILD[key]()
+    train = dataset(images, kind="train", views=method.views)
+    for position, row in enumerate(train.rows):
+        if position % 5 == 0:  # some cells are unknown
+            row["ignored"] = [label for label in range(5) if label not in row["labels"]][:1]
+    batch = GLOBAL_BATCH // (processes * accumulation)
+    changes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+    trainer = make_trainer(folder, method, train=train, **SETTINGS, **changes)
+    assert trainer.args.world_size == processes
+    trainer.train()
+    return trainer
+
+
+def left_behind(trainer: MultiLabelTrainer) -> dict[str, Any]:
+    """Weights, averages, the method's own tensors, and the log."""
+    log = [{k: v for k, v in line.items() if k.startswith(("loss", "eval_"))} for line in trainer.state.log_history]
+    return {
+        "student": trainer.method.student.state_dict(),
+        "ema": trainer.ema.module.state_dict(),
+        "objectives": trainer.method.objectives.state_dict(),
+        "companions": {k: v for m in trainer.method.companions().values() for k, v in m.state_dict().items()},
+        "log": [{k: v for k, v in line.items() if "second" not in k and "time" not in k} for line in log if line],
+        "step": trainer.state.global_step,
+    }
+
+
+def _in_process(cases: list[tuple[str, int]], folder: str) -> None:
+    torch.set_num_threads(1)
+    for key, images in cases:
+        found = left_behind(trained(key, Path(folder) / key, images, processes=2))
+        assert dist.get_world_size() == 2
+        assert dist.get_backend() == "gloo"
+        torch.save(found, Path(folder) / f"{key}-{images}-{dist.get_rank()}.pt")
+
+
+def in_two_processes(cases: list[tuple[str, int]], folder: Path) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """What both processes of each run (method, number of images) left behind."""
+    debug_launcher(_in_process, args=(cases, str(folder)), num_processes=2)
+    return {
+        (key, images): [torch.load(folder / f"{key}-{images}-{rank}.pt", weights_only=True) for rank in range(2)]
+        for key, images in cases
+    }
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, float]:
+    """The largest difference of each group of tensors."""
+    told = {}
+    for group in ("student", "ema", "objectives", "companions"):
+        assert found[group].keys() == expected[group].keys()
+        told[group] = max(
+            ((found[group][n].double() - t.double()).abs().max().item() for n, t in expected[group].items()),
+            default=0.0,
+        )
+    return told

@@ -1,0 +1,98 @@
+"""Teachers of parts: label order by name, stacking, the logit cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mlic_hf.methods.base import Method
+from mlic_hf.methods.psd.config import PSDConfig
+from mlic_hf.methods.psd.logit_cache import compute_cache, load_cache, save_cache
+from mlic_hf.methods.psd.method import psd_objectives
+from mlic_hf.methods.psd.part_teachers import PartTeachers
+from mlic_hf.methods.psd.partition import Partition
+from mlic_hf.methods.teacher import Teacher
+from mlic_hf.methods.views import PixelSpec
+from tests.methods.tiny import NAMES, tiny_batch, tiny_linear
+
+PARTS = (("dog", "ant"), ("bee", "cat", "eel"))
+PARTITION = Partition("cgp", tuple(NAMES), PARTS, None, 0, "spectral", "test")
+
+
+def teachers(**changes: object) -> list[Teacher]:
+    return [Teacher(tiny_linear(seed, list(part))) for seed, part in enumerate(PARTS)]
+
+
+def part_teachers(stacked: bool = False) -> PartTeachers:
+    return PartTeachers({"cgp": teachers()}, {"cgp": PARTITION}, NAMES, stacked)
+
+
+def test_logits_return_to_the_label_order_by_name() -> None:
+    both = part_teachers()
+    pixels, _ = tiny_batch()
+    found = both(pixels, both.pixels)["cgp"]
+    for teacher, part in zip(both.teachers["cgp"], PARTS):
+        own = teacher.model(pixels).logits
+        for position, name in enumerate(part):
+            torch.testing.assert_close(found[:, NAMES.index(name)], own[:, position])
+
+
+def test_stacked_backbones_answer_the_same() -> None:
+    pixels, _ = tiny_batch()
+    one_by_one, stacked = part_teachers(), part_teachers(stacked=True)
+    expected = one_by_one(pixels, one_by_one.pixels)["cgp"]
+    torch.testing.assert_close(stacked(pixels, stacked.pixels)["cgp"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_teachers_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="has 2 parts, but 1 teachers were given"):
+        PartTeachers({"cgp": teachers()[:1]}, {"cgp": PARTITION}, NAMES)
+    with pytest.raises(ValueError, match="belong to another partition"):
+        PartTeachers({"cgp": teachers()[::-1]}, {"cgp": PARTITION}, NAMES)
+    with pytest.raises(ValueError, match="does not fit these 4"):
+        PartTeachers({"cgp": teachers()}, {"cgp": PARTITION}, NAMES[:4])
+    larger = Teacher(tiny_linear(1, list(PARTS[1]), image_size=48))
+    with pytest.raises(ValueError, match=r"different image sizes \[32, 48\]"):
+        PartTeachers({"cgp": [teachers()[0], larger]}, {"cgp": PARTITION}, NAMES)
+
+
+def test_the_cache_gives_the_teachers_own_answers(tmp_path: Path) -> None:
+    pixels, labels = tiny_batch()
+    ids = [f"image-{i}" for i in range(len(pixels))]
+    source = part_teachers()
+    batches = [{"pixel_values": p, "image_id": ids[i : i + 4]} for i, p in zip((0, 4), pixels.split(4))]
+    cache = compute_cache(source, batches, source.pixels)
+    save_cache(cache, tmp_path / "logits.safetensors", {"data": "a"})
+    assert load_cache(tmp_path / "logits.safetensors", {"data": "b"}, source.pixels) is None
+    loaded = load_cache(tmp_path / "logits.safetensors", {"data": "a"}, source.pixels)
+    assert loaded is not None
+    order = [5, 0, 3]
+    found = loaded(pixels[order], source.pixels, image_id=[ids[i] for i in order])["cgp"]
+    torch.testing.assert_close(found, source(pixels, source.pixels)["cgp"][order], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="lacks 1 images, among them 'other'"):
+        loaded(pixels[:1], source.pixels, image_id=["other"])
+    config = PSDConfig(kinds=["cgp"])
+    student = tiny_linear(9).eval()
+    for teacher in (source, loaded):
+        method = Method(student, psd_objectives(config, student), teacher, PixelSpec.of_model(student))
+        loss = method(pixels, labels, image_id=ids)["loss"]
+        expected = loss if teacher is source else expected
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_of_one_and_two_partitions() -> None:
+    student = tiny_linear()
+    two = psd_objectives(PSDConfig(alpha=0.3, weight_hard=0.6), student)
+    assert [(w.objective.name, round(w.weight, 6)) for w in two] == [("asl", 0.6), ("cgp", 0.12), ("dgp", 0.28)]
+    one = psd_objectives(PSDConfig(kinds=["random"]), student)
+    assert [(w.objective.name, w.weight) for w in one] == [("asl", 0.5), ("random", 0.5)]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"divergence": "l1"}, {"kinds": []}, {"kinds": ["cgp", "cgp"]}, {"alpha": 2}, {"parts": 0}]
+)
+def test_wrong_settings_are_refused(changes: dict) -> None:
+    with pytest.raises(ValueError, match="psd"):
+        PSDConfig(**changes)
