@@ -170,7 +170,7 @@ def section(quick: bool, device: str = "cpu", threads: int = 2) -> str:
         "",
         f"Forward and backward, fastest of several runs in milliseconds, torch {torch.__version__}, {where}; loop = "
         "the equation written one image, label or pair at a time (`tests/losses/oracles.py`), in the same run on the "
-        "same inputs. The loops of CD and ID index the embeddings at every turn, as the originals do, and autograd "
+        "same inputs. The loops of CD and ID index the embeddings at every turn, as one writes it, and autograd "
         "then writes a gradient of the whole (B, C, d) a turn; the rows with the loop unbound spare it that, and "
         "both sides then mostly write the one gradient that is needed.",
         "",

@@ -60,12 +60,8 @@ def table_rows(counts_dir: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--counts_dir", type=Path, required=True, help=f"folder of {', '.join(DATA_SETS.values())}"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts_dir", type=Path, required=True, help=f"folder of {', '.join(DATA_SETS.values())}")
     parser.add_argument("--output", type=Path, help="the file to write; without it the table is printed")
     options = parser.parse_args()
     target = f" --output {options.output}" if options.output else ""

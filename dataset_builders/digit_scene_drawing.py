@@ -85,7 +85,7 @@ def draw_scene(seed: int, split: str, index: int, image_size: int = 64) -> tuple
         pool = digit_pool(split, label)
         mask = _digit_mask(pool[rng.integers(len(pool))], rng, image_size)
         placed.append(_place(canvas, mask, label, placed, rng))
-    canvas += rng.normal(0.0, rng.uniform(0.02, 0.08), canvas.shape)
+    canvas += rng.normal(0.0, rng.uniform(0.02, 0.06), canvas.shape)
     pixels = (np.clip(canvas, 0.0, 1.0) * 255.0).round().astype(np.uint8)
     return Image.fromarray(pixels), placed
 
@@ -97,8 +97,8 @@ def _generator(seed: int, split: str, index: int, stream: int) -> np.random.Gene
 def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
     """A canvas (size, size, 3): a base colour, smooth coloured blobs and fine waves."""
     canvas = np.empty((size, size, 3))
-    canvas[:] = rng.uniform(0.2, 0.8, 3)
-    for cells, strength in ((3, 0.15), (9, 0.07)):
+    canvas[:] = rng.uniform(0.1, 0.45, 3)
+    for cells, strength in ((3, 0.1), (9, 0.05)):
         coarse = rng.normal(0.0, strength, (cells, cells, 3)).astype(np.float32)
         for channel in range(3):
             blob = Image.fromarray(coarse[..., channel]).resize((size, size), Image.Resampling.BICUBIC)
@@ -113,7 +113,7 @@ def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _scribble(canvas: np.ndarray, rng: np.random.Generator, size: int) -> None:
     """Pen strokes that belong to no digit, so that ink alone is no evidence."""
-    for _ in range(int(rng.integers(1, 6))):
+    for _ in range(int(rng.integers(0, 4))):
         layer = Image.new("L", (size * 2, size * 2))
         pen = ImageDraw.Draw(layer)
         width = int(rng.integers(size // 20, size // 9))
@@ -172,10 +172,8 @@ def _covered(box: tuple[int, int, int, int], by: tuple[int, int, int, int]) -> f
 
 
 def _ink(region: np.ndarray, opacity: np.ndarray, rng: np.random.Generator) -> None:
-    """Blend a colour into the region; it differs from what lies there by a random contrast."""
+    """Blend a colour into the region, lighter than what lies there by a random contrast: chalk on a coloured board."""
     below = region.mean((0, 1))
-    contrast = rng.uniform(0.2, 0.58) * (1.0 if rng.uniform() < 0.5 else -1.0)
-    if not 0.05 < below.mean() + contrast < 0.95:
-        contrast = -contrast
+    contrast = rng.uniform(0.25, 0.6)
     colour = np.clip(below + contrast + rng.normal(0.0, 0.08, 3), 0.0, 1.0)
     region += opacity[..., None] * (colour - region)
