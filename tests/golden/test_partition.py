@@ -34,9 +34,7 @@ def golden(data_set: str) -> dict[str, np.ndarray]:
 
 def published_cut(data_set: str, kind: str, num_parts: int) -> float:
     data = golden(data_set)
-    return normalized_cut(
-        affinity(data["cooccurrence"], data["counts"], kind), data[f"published_{kind}_{num_parts}"]
-    )
+    return normalized_cut(affinity(data["cooccurrence"], data["counts"], kind), data[f"published_{kind}_{num_parts}"])
 
 
 def our_partition(data_set: str, kind: str, num_parts: int, method: str | None = None) -> Partition:
@@ -45,9 +43,7 @@ def our_partition(data_set: str, kind: str, num_parts: int, method: str | None =
 
 
 @pytest.mark.parametrize("data_set, num_parts", SAME_PARTS)
-def test_the_published_rule_gives_exactly_the_published_joint_pattern_parts(
-    data_set: str, num_parts: int
-) -> None:
+def test_the_published_rule_gives_exactly_the_published_joint_pattern_parts(data_set: str, num_parts: int) -> None:
     data = golden(data_set)
     published = order_parts(data[f"published_cgp_{num_parts}"])
     expected = tuple(tuple(data["names"][published == part].tolist()) for part in range(num_parts))

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.methods.tiny import NAMES
 from tests.training.tiny import rows
+from training_scripts.parsing import parse
+from training_scripts.run import run
 
 FLAGS = ["--backbone", "test_resnet", "--pretrained", "false", "--image_size", "32", "--num_train_epochs", "1"]
 FLAGS += ["--per_device_train_batch_size", "8", "--dataloader_num_workers", "0", "--disable_tqdm", "true"]
 FLAGS += ["--test_split", "null", "--transform", "eval", "--use_cpu", "true"]
+DECODER = ["--architecture", "ml_decoder"]
+DECODER += ["--model_options", '{"width": 16, "num_heads": 2, "feed_forward_size": 32}']
+
+
+def start(method: str, folder: Path, output: Path, *flags: str) -> dict[str, dict[str, Any]]:
+    """What `python training_scripts/<verb>.py` does, in this process."""
+    return run(parse("", method, ["--dataset", str(folder), "--output_dir", str(output), *FLAGS, *flags]))
 
 
 def make_folder(folder: Path, count: int = 24) -> Path:

@@ -7,34 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transformers import AutoModelForImageClassification, pipeline
 
-from tests.scripts.folder import FLAGS, make_folder
-from training_scripts.parsing import parse
-from training_scripts.run import run
+from tests.scripts.folder import DECODER, start
 
 ROOT = Path(__file__).parents[2]
-DECODER = ["--architecture", "ml_decoder"]
-DECODER += ["--model_options", '{"width": 16, "num_heads": 2, "feed_forward_size": 32}']
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("pictures"))
-
-
-def start(method: str, folder: Path, output: Path, *flags: str) -> dict[str, dict[str, Any]]:
-    argv = ["--dataset", str(folder), "--output_dir", str(output), *FLAGS, *flags]
-    return run(parse("", method, argv))
-
-
-@pytest.fixture(scope="module")
-def distilled(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
-    output = tmp_path_factory.mktemp("runs") / "l2d"
-    return output, start("l2d", folder, output, *DECODER, "--student_alone", "true")
 
 
 def test_distil_trains_the_teacher_the_student_alone_and_the_student(distilled: tuple) -> None:

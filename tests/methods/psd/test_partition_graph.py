@@ -30,12 +30,8 @@ def test_probability_divides_columns() -> None:
 
 
 def test_affinities_by_hand() -> None:
-    np.testing.assert_allclose(
-        affinity(COOCCURRENCE, COUNTS, "cgp"), [[0, 0.75, 0.625], [0.75, 0, 0], [0.625, 0, 0]]
-    )
-    np.testing.assert_allclose(
-        affinity(COOCCURRENCE, COUNTS, "dgp"), [[0, 0.25, 0.375], [0.25, 0, 1], [0.375, 1, 0]]
-    )
+    np.testing.assert_allclose(affinity(COOCCURRENCE, COUNTS, "cgp"), [[0, 0.75, 0.625], [0.75, 0, 0], [0.625, 0, 0]])
+    np.testing.assert_allclose(affinity(COOCCURRENCE, COUNTS, "dgp"), [[0, 0.25, 0.375], [0.25, 0, 1], [0.375, 1, 0]])
 
 
 def test_neither_graph_has_an_edge_from_a_label_to_itself() -> None:
@@ -60,9 +56,7 @@ def test_cut_equals_its_definition(num_parts: int) -> None:
 
 def test_cut_ignores_the_numbers_of_the_parts() -> None:
     weights = random_graph(6)
-    assert normalized_cut(weights, [0, 0, 1, 1, 2, 2]) == pytest.approx(
-        normalized_cut(weights, [9, 9, 2, 2, 5, 5])
-    )
+    assert normalized_cut(weights, [0, 0, 1, 1, 2, 2]) == pytest.approx(normalized_cut(weights, [9, 9, 2, 2, 5, 5]))
 
 
 def test_cut_of_separate_components_is_zero_and_a_part_without_edges_counts_one() -> None:

@@ -37,9 +37,7 @@ def test_counts_become_a_file_and_a_picture(counts_file: Path, tmp_path: Path, c
     assert "2 labels never occur" in capsys.readouterr().out
 
 
-def test_the_picture_needs_matplotlib_but_the_file_does_not(
-    counts_file, tmp_path, monkeypatch, capsys
-) -> None:
+def test_the_picture_needs_matplotlib_but_the_file_does_not(counts_file, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     made = run(counts_file, tmp_path / "out")
     assert Partition.load(tmp_path / "out") == made
