@@ -84,6 +84,5 @@ def part_teachers(settings: Settings, data: Data, folder: Path, outcome: dict[st
             print_teachers(jobs, train_all(jobs, settings.method.jobs))
         PartialState().wait_for_everyone()
     teachers = load_part_teachers(settings, data, place)
-    if settings.method.cache_logits:
-        teachers = cached_logits(settings, data, teachers, place)
-    return teachers, {"teachers": str(place)}
+    answers = cached_logits(settings, data, teachers, place) if settings.method.cache_logits else teachers
+    return answers, {"teachers": str(place)}
