@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from transformers import set_seed
+from transformers.utils.logging import disable_progress_bar
 
 from mlic_hf.data import collate
 from mlic_hf.methods.base import Method
@@ -156,6 +157,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         write_run(folder, told)
     set_seed(args.seed)
+    disable_progress_bar()  # of saving weights; that of the steps stays
     trainer = make_trainer(settings, data, teacher)
     trainer.train(resume_from_checkpoint=resume)
     if not args.load_best_model_at_end and main_process:

@@ -1,4 +1,4 @@
-"""Losses on tensors: pure functions, torch only. METHODS.md says what each computes."""
+"""Losses on tensors: pure functions, torch only."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def true_label_edges(edges: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     Differs: an edge that touches an unknown (-1) label is in neither; the paper has no such labels.
 
     Args:
-        edges: (B, C, C), W of METHODS.md.
+        edges: (B, C, C), the predicted matrix W.
         targets: (B, C) in {0, 1, -1}.
 
     Returns:
@@ -58,7 +58,7 @@ def co_occurrence_contrast(
         ValueError: for another reduction, unlike shapes or a temperature that is not positive.
 
     Source:
-        Contrastive co-occurrence learning (CoCo), the contrastive loss (METHODS.md).
+        Contrastive co-occurrence learning (CoCo), the contrastive loss.
     """
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; it must be positive.")

@@ -14,7 +14,7 @@ from .precision import full_precision
 def class_aware_distillation(student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
     """Keep, for every label, the teacher's distance structure among its positive images of the batch.
 
-    Sum over the labels with more than one positive image of h (METHODS.md) on that label's embeddings.
+    Sum over the labels with more than one positive image of h (`distance_structure_loss`) on that label's embeddings.
     Couples images: gather the inputs of all processes first.
 
     Args:
@@ -39,7 +39,7 @@ def class_aware_distillation(student: Tensor, teacher: Tensor, targets: Tensor) 
 def instance_aware_distillation(student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
     """Keep, within every image, the teacher's distance structure among its positive labels.
 
-    Sum over the images with more than one positive label of h (METHODS.md) on that image's embeddings.
+    Sum over the images with more than one positive label of h (`distance_structure_loss`) on that image's embeddings.
 
     Args:
         student: (B, C, d_s) label embeddings.

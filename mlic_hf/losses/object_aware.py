@@ -26,7 +26,7 @@ def partial_class_loss(merged: Tensor, labels: Tensor, known: Tensor | None = No
         ValueError: for another reduction.
 
     Source:
-        Object-Aware Self-Supervision (OASS), the class-specific instance loss (METHODS.md).
+        Object-Aware Self-Supervision (OASS), the class-specific instance loss.
     """
     scores = merged.mean(dim=(2, 3)) if merged.dim() == 4 else merged
     targets = torch.zeros_like(scores).scatter_(1, labels[:, None], 1.0)
@@ -56,7 +56,7 @@ def reconstruction_loss(
         ValueError: for another reduction.
 
     Source:
-        Object-Aware Self-Supervision (OASS), the reconstruction loss (METHODS.md).
+        Object-Aware Self-Supervision (OASS), the reconstruction loss.
     """
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction is "{reduction}"; expected "sum" or "mean".')

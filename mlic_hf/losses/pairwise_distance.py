@@ -57,7 +57,7 @@ def pairwise_distances(rows: Tensor) -> Tensor:
 
 
 def _relative(rows: Tensor, pairs: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """phi of METHODS.md and what its gradient needs: (phi, shifted rows, distances, 1 / mean).
+    """Distances over their mean (phi) and what its gradient needs: (phi, shifted rows, distances, 1 / mean).
 
     The mean of the positive distances is that of all pairs off the diagonal, clamped ones included.
     """
@@ -97,7 +97,7 @@ class _Structure(torch.autograd.Function):
 
 
 def distance_structure_loss(student: Tensor, teacher: Tensor, sizes: Tensor) -> Tensor:
-    """h of METHODS.md for every group: Huber (delta 1) of relative distances, summed over pairs, by rows.
+    """The relation loss h for every group: Huber (delta 1) of relative distances, summed over pairs, by rows.
 
     Args:
         student: (G, n, d_s) padded groups.

@@ -28,7 +28,7 @@ def relational_distillation(
     Args:
         student: (B, d_s) pooled features.
         teacher: (B, d_t) pooled features; no gradient flows.
-        distance_weight: factor of h (METHODS.md).
+        distance_weight: factor of h, the Huber loss between relative distances.
         angle_weight: factor of the angles, a mean over all B^3 entries.
         mask: (B,) bool, the images that take part; None takes all.
 

@@ -26,7 +26,7 @@ def soft_margin(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Ten
         ValueError: for another reduction or unlike shapes.
 
     Source:
-        The classification loss of OASS (METHODS.md), `torch.nn.MultiLabelSoftMarginLoss` where all is known.
+        The classification loss of OASS, `torch.nn.MultiLabelSoftMarginLoss` where all is known.
     """
     known = known_cells(targets, logits)
     cells = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype).clamp(min=0), reduction="none")

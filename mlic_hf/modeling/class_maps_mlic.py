@@ -61,7 +61,7 @@ def key_points(
         ValueError: for another rule.
 
     Source:
-        OASS, key points of object-aware cropping (METHODS.md).
+        OASS, key points of object-aware cropping.
     """
     if rule not in RULES:
         raise ValueError(f'rule is "{rule}"; expected one of {", ".join(RULES)}.')

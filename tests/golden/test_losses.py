@@ -248,7 +248,7 @@ def part_of(case: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def graph_network(weights: dict[str, Tensor], edges: Tensor, embeddings: Tensor, steps: int) -> Tensor:
-    """CoCo's gated graph network from METHODS.md, on the original's own weights."""
+    """CoCo's gated graph network, on the original's own weights."""
     for _ in range(steps):
         message = edges @ embeddings
 

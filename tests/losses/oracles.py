@@ -1,4 +1,4 @@
-"""Plain loops written from the equations in METHODS.md, one image, label or pair at a time.
+"""Plain loops written from the equations of the papers, one image, label or pair at a time.
 
 The tests compare values with them and `benchmarks/losses.py` compares speed. They are written as one writes them
 first: tensors in the inner step, Python loops outside, autograd for the gradient. With `unbind` the embeddings are

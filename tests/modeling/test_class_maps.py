@@ -23,7 +23,7 @@ peak = pytest.importorskip("skimage.feature")
 
 
 def loop_points(cam: Tensor, size: tuple[int, int], rule: str, k: int = 5) -> list[int]:
-    """METHODS.md on one CAM with scikit-image."""
+    """The published rule on one CAM with scikit-image."""
     big = F.interpolate(cam[None, None], size=size, mode="bilinear")[0, 0].numpy()
     if rule == "cmax":
         point = np.unravel_index(big.argmax(), big.shape)

@@ -1,4 +1,4 @@
-"""L2D's objectives (METHODS: logit, label-wise embedding and feature distillation)."""
+"""L2D's objectives: the hard loss, logit, label-wise embedding and feature distillation."""
 
 from __future__ import annotations
 

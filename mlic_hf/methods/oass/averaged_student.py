@@ -23,7 +23,7 @@ class AveragedStudent(nn.Module):
         student: the model that is followed.
         highest: the decay that is never exceeded.
 
-    Source: OASS (METHODS.md), the copy through which the pieces go.
+    Source: OASS, the copy through which the pieces go.
     """
 
     updates: Tensor

@@ -36,7 +36,7 @@ def refined_partition(
         ValueError: if `num_parts` is not between 1 and C.
         ImportError: without scikit-learn.
 
-    Source: our own; METHODS.md, PSD, item 2 (the published dgp parts have a lower cut than plain
+    Source: our own (the published dgp parts have a lower cut than plain
     spectral clustering finds).
     """
     starts = spectral_candidates(weights, num_parts, range(seed, seed + spectral_starts))
