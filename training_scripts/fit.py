@@ -7,7 +7,6 @@ import logging
 import platform
 import shutil
 import sys
-from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -220,7 +219,6 @@ def _plain(value: Any) -> Any:
 
 
 def only(settings: Settings, section: dict[str, Any], **changes: Any) -> Settings:
-    """The settings of a stage: the run's own, those of its section, and what the stage fixes."""
-    known = {field.name for field in fields(type(settings.run))}
-    reset: dict[str, Any] = {name: {} for name in ("teacher_run", "alone_run") if name in known}
-    return settings.but(**{**reset, "student_alone": False, **section, **changes})
+    """The settings of a stage: the run's own without what is other stages', those of its section, what it fixes."""
+    others = {"teacher_run": {}, "alone_run": {}, "student_alone": False, "teacher": None, "teachers": None}
+    return settings.but(**{**others, **section, **changes})

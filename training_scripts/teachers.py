@@ -96,8 +96,6 @@ def make_jobs(settings: Settings, partitions: dict[str, Path], folder: Path) -> 
                 "partition": str(file.resolve()),
                 "part": part,
                 "output_dir": str(folder / kind / f"part_{part}"),
-                "teacher": None,
-                "teachers": None,
             }
             jobs.append(Job(kind, part, labels, only(settings, {**settings.run.teacher_run, **own})))
     return jobs
