@@ -21,9 +21,11 @@ from mlic_hf.methods.supervised import SupervisedConfig
 from mlic_hf.methods.teacher import Teacher
 from tests.methods.tiny import NAMES, SIZE, tiny_decoder, tiny_linear
 
+# Light where embeddings are compared: those of a tiny random model are almost one point, and the gradient of the
+# distance of two such points magnifies their last bits.
 L2D = L2DConfig(
-    weight_class_aware=10.0,
-    weight_instance_aware=10.0,
+    weight_class_aware=0.1,
+    weight_instance_aware=0.1,
     weight_partial_softmax=1.0,
     weight_pkt=2.0,
     weight_rkd=3.0,
@@ -57,13 +59,22 @@ def part_teachers() -> PartTeachers:
     return PartTeachers(teachers, partitions, NAMES)
 
 
+def l2d_with_everything() -> Method:
+    method = assemble("l2d", L2D, tiny_decoder(), Teacher(tiny_decoder(1, width=24)))
+    for module in method.objectives.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # `frozen` is the backbone's; the fusion's is each process's own
+            module.train(False)
+            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign]
+    return method
+
+
 def assemble(key: str, config: Any, student: Any, teacher: Any = None) -> Method:
     return Method(student, get_method(key).objectives(config, student, teacher), teacher)
 
 
 BUILD: dict[str, Callable[[], Method]] = {
     "supervised": lambda: assemble("supervised", SupervisedConfig(), tiny_linear()),
-    "l2d": lambda: assemble("l2d", L2D, tiny_decoder(), Teacher(tiny_decoder(1, width=24))),
+    "l2d": l2d_with_everything,
     "psd": lambda: assemble("psd", PSDConfig(), tiny_linear(), part_teachers()),
     "mulcon": lambda: assemble("mulcon", MulConConfig(denominator_size=60), tiny("MulCon", width=16)),
     "co_occurrence": lambda: assemble(
