@@ -85,6 +85,9 @@ def set_aside_unfinished(output_dir: Path) -> Path | None:
     unfinished = output_dir / UNFINISHED
     if not unfinished.is_dir():
         return None
+    if not any(unfinished.iterdir()):  # the run ended between the rename of a whole checkpoint and its tidying up
+        unfinished.rmdir()
+        return None
     aside = output_dir / f"{UNFINISHED}.set_aside"
     shutil.rmtree(aside, ignore_errors=True)
     unfinished.rename(aside)

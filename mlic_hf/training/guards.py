@@ -37,6 +37,21 @@ def refuse_non_finite(
     )
 
 
+def refuse_sharded_parameters(fsdp: bool, accelerator: Any) -> None:
+    """Refuse launchers that cut parameters over processes.
+
+    Raises:
+        ValueError: under FSDP or DeepSpeed ZeRO-3.
+    """
+    plugin = getattr(accelerator.state, "deepspeed_plugin", None)
+    if fsdp or (plugin is not None and plugin.zero_stage == 3):
+        raise ValueError(
+            f"{'FSDP' if fsdp else 'DeepSpeed ZeRO-3'} cuts the parameters over the processes, but the student is "
+            "averaged, evaluated and saved on its own, which wants whole ones. Launch with "
+            "training_scripts/launch/ddp.yaml or deepspeed_zero2.yaml; docs/scaling.md says what fits."
+        )
+
+
 @torch.no_grad()
 def broken_gradients(method: nn.Module) -> list[str]:
     """The parameters whose gradients are not finite."""

@@ -57,6 +57,7 @@ class MultiLabelTrainer(Trainer):
         if args.world_size > 1 and kwargs.get("train_dataset") is not None:
             kwargs["train_dataset"] = UnlabelledRepeats(kwargs["train_dataset"])
         super().__init__(model=model, args=args, **kwargs)
+        guards.refuse_sharded_parameters(self.is_fsdp_enabled, self.accelerator)
         self.method = model
         # Losses arrive normalised over processes and accumulation: transformers must not divide again.
         self.model_accepts_loss_kwargs = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,23 @@ def run(key: str, folder: str, at: int = 0, images: int = 27, batch: int = 8) ->
     diary = place.parent / f"{place.name}.diary"
     Moments(at if rank == 0 else 0, diary if rank == 0 else Path(os.devnull)).watch()
     trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+
+
+def run_script(arguments: list[str], folder: str, cache: str, at: int = 0) -> None:
+    """What `python training_scripts/train.py --output_dir folder ...` does, ended at a moment.
+
+    Args:
+        arguments: the command line but for the folder.
+        folder: the run's.
+        cache: where the data set is built.
+        at: the moment of the kill.
+    """
+    import datasets
+
+    from training_scripts.run import main
+
+    datasets.config.HF_DATASETS_CACHE = Path(cache)
+    datasets.disable_progress_bars()
+    sys.argv = ["train.py", *arguments, "--output_dir", folder]
+    Moments(at, Path(f"{folder}.diary")).watch()
+    main("", "supervised")
