@@ -18,7 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from mlic_hf.data import collate
 from mlic_hf.methods.base import Method
-from mlic_hf.methods.registry import extra_objectives, get_method
+from mlic_hf.methods.registry import FOLDERS, extra_objectives, get_method
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.metrics import bootstrap_map, tune_thresholds
 from mlic_hf.modeling import MultiLabelImageProcessor
@@ -26,7 +26,7 @@ from mlic_hf.training import MultiLabelTrainer
 from mlic_hf.training.checkpoint import find_checkpoints, publish, set_aside_unfinished
 from training_scripts.data import Data, evaluation_set, training_set
 from training_scripts.models import build_model
-from training_scripts.parsing import Settings
+from training_scripts.parsing import Settings, settings_of
 
 logger = logging.getLogger(__name__)
 RUN = "run.json"
@@ -45,9 +45,32 @@ NOT_IDENTITY = {
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """The settings that make a run what it is, ready for JSON."""
-    kept = {name: value for name, value in settings.values.items() if name not in NOT_IDENTITY}
+    """The settings that make a run what it is, those of other methods left out, ready for JSON."""
+    own = f"{settings.run.method}."
+    kept = {
+        name: value
+        for name, value in settings.values.items()
+        if name not in NOT_IDENTITY and ("." not in name or name.startswith(own))
+    }
     return json.loads(json.dumps(kept, sort_keys=True, default=str))
+
+
+def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings and, for those that are not among them, their defaults."""
+    known = settings_of(list(FOLDERS))
+    own = f"{values['method']}."
+    defaults = {
+        name: setting.default
+        for name, setting in known.items()
+        if name not in NOT_IDENTITY and ("." not in name or name.startswith(own))
+    }
+    values = {name: value for name, value in values.items() if "." not in name or name.startswith(own)}
+    return {**json.loads(json.dumps(defaults, default=str)), **values}
+
+
+def same_settings(told: dict[str, Any], settings: Settings) -> bool:
+    """Whether a run.json is that of a run with these settings."""
+    return with_defaults(told["settings"]) == with_defaults(identity(settings))
 
 
 def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, Any] | None, str | None]:
@@ -63,20 +86,24 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
     told = folder / RUN
     if told.is_file():
         before = json.loads(told.read_text(encoding="utf-8"))
-        differing = sorted(
-            name
-            for name in {*before["settings"], *identity(settings)}
-            if before["settings"].get(name) != identity(settings).get(name)
-        )
+        # A setting that was left at its default is the same as one that was given with that value.
+        was, now = with_defaults(before["settings"]), with_defaults(identity(settings))
+        differing = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
         if differing:
             name = differing[0]
             raise ValueError(
                 f"{folder} holds a run with other settings ({', '.join(differing[:6])}; {name} was "
-                f"{before['settings'].get(name)!r} and is {identity(settings).get(name)!r} now). Choose another "
-                "--output_dir, or start anew with --overwrite true."
+                f"{was.get(name)!r} and is {now.get(name)!r} now). Choose another --output_dir, or start anew "
+                "with --overwrite true."
             )
         if before["finished"] and resume is None:
             return before, None
+        processes = PartialState().num_processes
+        if before["processes"] != processes:
+            raise ValueError(
+                f"{folder} holds a run that {before['processes']} processes began, and this is {processes}: its steps "
+                "would be other steps. Start as many again, or start anew with --overwrite true."
+            )
     aside = set_aside_unfinished(folder) if PartialState().is_main_process else None
     if aside is not None:
         logger.warning("A checkpoint was only half written when the last run ended; it now lies in %s.", aside)
@@ -146,6 +173,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         "finished": False,
         "method": run.method,
         "settings": identity(settings),
+        "resolved": with_defaults(identity(settings)),
         "data": data.described | {"train": run.train_split, "eval": run.eval_split, "test": run.test_split},
         "command": " ".join(sys.argv),
         "versions": versions(),

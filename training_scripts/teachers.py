@@ -28,7 +28,7 @@ from mlic_hf.methods.psd.partition import FILE_NAME, Partition
 from mlic_hf.methods.psd.partition_labels import partition_labels
 from mlic_hf.methods.views import PixelSpec
 from training_scripts.data import Data, training_set
-from training_scripts.fit import RUN, identity, only
+from training_scripts.fit import RUN, only, same_settings
 from training_scripts.models import load_teacher
 from training_scripts.parsing import Settings
 
@@ -63,7 +63,7 @@ class Job:
         if not path.is_file():
             return None
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found if found["finished"] and found["settings"] == identity(self.settings) else None
+        return found if found["finished"] and same_settings(found, self.settings) else None
 
 
 def make_partitions(settings: Settings, data: Data, folder: Path) -> dict[str, Path]:
