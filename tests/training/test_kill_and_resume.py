@@ -15,6 +15,8 @@ from mlic_hf.training.checkpoint import COMPANIONS, METHOD, UNFINISHED, find_che
 from tests.distributed.every_method import BUILD
 from tests.distributed.launch import launch, start
 from tests.training.killed_run import run, run_script
+from training_scripts.fit import starting_point
+from training_scripts.parsing import parse
 
 #: nothing of what a run computes, only how long it took
 CLOCKS = ("runtime", "per_second", "flos", "train_loss", "mem_")
@@ -214,6 +216,13 @@ def test_the_script_takes_a_killed_run_up_and_reads_a_finished_one(tmp_path: Pat
     cache, whole, broken = tmp_path / "cache", tmp_path / "whole", tmp_path / "broken"
     code, passed, expected = script(whole, cache)
     assert code == 0
+    # with another number of processes its steps would be others
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "run.json").write_text(json.dumps(expected | {"finished": False, "processes": 2}))
+    settings = parse("", "supervised", [*SCRIPT, "--output_dir", str(others)])
+    with pytest.raises(ValueError, match=r"a run that 2 processes began, and this is 1: .* --overwrite true"):
+        starting_point(settings, None)
     # in the second epoch, then while a checkpoint is renamed
     for at in (nth(passed, "after compute_loss", 5), nth(passed, "before replace", 2)):
         code, _, found = script(broken, cache, at)
