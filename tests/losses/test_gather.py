@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as dist
-from accelerate import debug_launcher
+from accelerate import PartialState
 
 from mlic_hf import losses
+from tests.distributed.launch import launch
 
 
 def two_processes() -> None:
+    PartialState(cpu=True)
     assert dist.get_world_size() == 2
     rank = dist.get_rank()
     whole = torch.arange(12, dtype=torch.float64).view(4, 3)
@@ -31,6 +33,7 @@ def two_processes() -> None:
 
 
 def image_coupled_loss() -> None:
+    PartialState(cpu=True)
     assert dist.get_world_size() == 2
     rank = dist.get_rank()
     generator = torch.Generator().manual_seed(0)
@@ -50,11 +53,11 @@ def image_coupled_loss() -> None:
 
 
 def test_two_processes() -> None:
-    debug_launcher(two_processes, num_processes=2)
+    launch(two_processes, ())
 
 
 def test_an_image_coupled_loss_of_two_processes_is_that_of_the_whole_batch() -> None:
-    debug_launcher(image_coupled_loss, num_processes=2)
+    launch(image_coupled_loss, ())
 
 
 def test_one_process_is_the_identity() -> None:

@@ -37,7 +37,8 @@ def test_the_same_command_again_only_reads(distilled: tuple, folder: Path) -> No
 
 def test_other_settings_in_the_same_folder_are_refused(distilled: tuple, folder: Path) -> None:
     output, _ = distilled
-    with pytest.raises(ValueError, match=r"holds a run with other settings \(learning_rate; learning_rate was 0\.0001"):
+    told = r"holds a run with other settings \(learning_rate; learning_rate was 0\.0001"
+    with pytest.raises(ValueError, match=told):
         start("l2d", folder, output, *DECODER, "--learning_rate", "0.5")
 
 

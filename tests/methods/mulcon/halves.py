@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from accelerate import PartialState, debug_launcher
+from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mlic_hf.methods.base import Method
+from tests.distributed.launch import launch
 
 Trace = dict[str, list[float] | dict[str, Tensor]]
 
@@ -77,7 +78,7 @@ def compare(
 
     Losses, gradients and parameters agree to 1e-5 of the largest magnitude of each.
     """
-    debug_launcher(_in_process, args=(build, batches, first, rate, str(folder)), num_processes=2)
+    launch(_in_process, (build, batches, first, rate, str(folder)))
     whole = train(build, batches, first, rate)
     for rank in range(2):
         found = torch.load(folder / f"{rank}.pt", weights_only=True)
