@@ -1,6 +1,6 @@
-"""Our label-graph partitions against the published ones: regenerates docs/results_partition.md.
+"""Our label-graph partitions against the published ones: the table in docs/results.md.
 
-python -m benchmarks.partition --counts_dir ../shared/golden --output docs/results_partition.md
+python -m benchmarks.partition --counts_dir ../shared/golden --output runs/partitions.md
 """
 
 from __future__ import annotations
