@@ -120,7 +120,7 @@ def train_all(jobs: Sequence[Job], at_once: int) -> list[dict[str, Any]]:
 
     gpus = torch.cuda.device_count()
     at_once = at_once or gpus or os.cpu_count() or 1
-    waiting = [job for job in jobs if job.told() is None]
+    waiting = [job for job in jobs if job.settings.run.overwrite or job.told() is None]
     running: dict[int, tuple[Job, subprocess.Popen]] = {}
     failed: list[Job] = []
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(waiting), desc="teachers", unit="part")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from mlic_hf.training.even_batches import EvenSampler, UnlabelledRepeats
 from mlic_hf.training.optimizers import build_optimizer
 from mlic_hf.training.schedules import build_schedule
 
+logger = logging.getLogger(__name__)
 #: what an evaluation while training says; `test` gives every metric
 TOLD_EACH_EPOCH = ("mAP", "CF1", "OF1", "labels_without_positives")
 
@@ -59,6 +61,12 @@ class MultiLabelTrainer(Trainer):
         super().__init__(model=model, args=args, **kwargs)
         guards.refuse_sharded_parameters(self.is_fsdp_enabled, self.accelerator)
         self.method = model
+        if model.couples_images and args.gradient_accumulation_steps > 1:
+            logger.warning(
+                "A loss of this method compares the images of a batch; under gradient accumulation it sees one "
+                "micro-batch (%d images a process) at a time, so the result is not that of the larger batch.",
+                args.per_device_train_batch_size,
+            )
         # Losses arrive normalised over processes and accumulation: transformers must not divide again.
         self.model_accepts_loss_kwargs = True
         self.ema = None if args.ema_decay is None else MovingAverage(model.student, args.ema_decay)

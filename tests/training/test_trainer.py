@@ -213,6 +213,16 @@ def test_out_of_memory_says_what_to_change(tmp_path: Path, monkeypatch: pytest.M
         trainer.train()
 
 
+@pytest.mark.parametrize("coupled, steps, told", [(True, 2, True), (True, 1, False), (False, 2, False)])
+def test_accumulation_of_losses_that_compare_images_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, coupled: bool, steps: int, told: bool
+) -> None:
+    method = broken_method(1000)
+    method.objectives["breaks"].couples_images = coupled
+    make_trainer(tmp_path, method, gradient_accumulation_steps=steps)
+    assert any("sees one micro-batch (8 images a process)" in line for line in caplog.messages) == told
+
+
 def test_frozen_batch_norm_keeps_its_statistics(tmp_path: Path) -> None:
     frozen = make_trainer(tmp_path / "frozen", batch_norm="frozen", num_train_epochs=1)
     before = {k: v.clone() for k, v in frozen.method.student.named_buffers()}
