@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # accelerate gives a process one CPU thread unless it is told otherwise.
 distill: $(STAMP) ## train a teacher and a distilled student on the embedded data set
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$$(nproc)} $(VENV)/bin/accelerate launch --config_file accelerate_config.yaml training_scripts/distill.py
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$$(nproc)} $(VENV)/bin/accelerate launch --quiet --config_file accelerate_config.yaml training_scripts/distill.py
 
 test: $(STAMP) ## run the tests (under ten minutes on two cores)
 	$(PYTHON) -m pytest -q
