@@ -2,8 +2,8 @@
 
 Functions are called with our own drawn values, not through pipelines: nothing has to be seeded, and both
 backends do the same. albumentations' functions are used where they compute what Pillow computes; where they
-do not (its "pil" equalization is up to 3 levels off, its affine maps count places from other corners), OpenCV
-does it here.
+do not (its resize does not antialias, its "pil" equalization is up to 3 levels off, its affine maps count
+places from other corners), torch and OpenCV do it here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import cv2
 import numpy as np
-from albumentations.augmentations.geometric import functional as geometric
+import torch
+from albucore import sz_lut
+from albumentations.augmentations.crops import functional as crops
 from albumentations.augmentations.pixel import functional as pixel
+from torch.nn.functional import interpolate
 
 from mlic_hf.data.drawn_operations import Operation
 
@@ -26,8 +29,6 @@ from mlic_hf.data.drawn_operations import Operation
 cv2.setNumThreads(0)
 
 LEVELS = np.arange(256)
-# a Gaussian narrower than this (pixels squared) leaves an image as it is: shrinking by up to 1.06
-LEAST_VARIANCE = 0.02
 # Pillow's smoothing kernel, the far end of its sharpness scale
 SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 
@@ -62,38 +63,22 @@ def _place(image: np.ndarray, values: Sequence[float], fill: tuple[int, int, int
     return canvas
 
 
-def _gaussian(variance: float) -> tuple[int, float]:
-    """Taps and sigma of a sampled Gaussian with this variance, in pixels squared."""
-    if variance < LEAST_VARIANCE:
-        return 1, 1.0
-    if variance < 0.5:
-        # three taps w, 1, w over 1 + 2w have the variance 2w / (1 + 2w), which sigma^2 is far from
-        return 3, math.sqrt(-0.5 / math.log(variance / (2 * (1 - variance))))
-    return 2 * round(2 * math.sqrt(variance)) + 1, math.sqrt(variance)
-
-
 def _resize(image: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Bilinear; what shrinks is smoothed first, so that it equals Pillow's antialiased resize closely.
-
-    Shrinking by f, Pillow weighs pixels with a triangle of variance f^2 / 6. Bilinear sampling itself has
-    variance 1 / 6, so a Gaussian of variance (f^2 - 1) / 6 before it gives the same spread. It is nearer to
-    Pillow than OpenCV's area averaging where f is 1.6 or more, and three times as fast.
-    """
-    size_x, x = _gaussian(((image.shape[1] / width) ** 2 - 1) / 6)
-    size_y, y = _gaussian(((image.shape[0] / height) ** 2 - 1) / 6)
-    if size_x > 1 or size_y > 1:
-        image = cv2.GaussianBlur(image, (size_x, size_y), sigmaX=x, sigmaY=y)
-    return geometric.resize(image, (int(height), int(width)), cv2.INTER_LINEAR)
+    """Bilinear, antialiased where it shrinks: torch's kernel for 8-bit images is Pillow's to one level."""
+    batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)  # channels last, where the kernel is fast
+    resized = interpolate(batch, (int(height), int(width)), mode="bilinear", antialias=True)
+    return resized.permute(0, 2, 3, 1)[0].numpy()
 
 
 def _crop(image: np.ndarray, left: float, top: float, width: float, height: float) -> np.ndarray:
-    return image[int(top) : int(top + height), int(left) : int(left + width)]
+    return crops.crop(image, int(left), int(top), int(left + width), int(top + height))
 
 
 def _cutout(image: np.ndarray, *values: float) -> np.ndarray:
-    left, top, right, bottom, red, green, blue = (int(value) for value in values)
+    left, top, right, bottom, *colour = (int(value) for value in values)
     image = image.copy()
-    image[top:bottom, left:right] = (red, green, blue)
+    if left < right and top < bottom:  # OpenCV includes the last corner, and so has no empty box
+        cv2.rectangle(image, (left, top), (right - 1, bottom - 1), colour, cv2.FILLED)
     return image
 
 
@@ -125,9 +110,9 @@ def _rotate(image: np.ndarray, degrees: float) -> np.ndarray:
     )
 
 
-def _table(values: np.ndarray) -> np.ndarray:
-    """A look-up table of 256 levels; fractions are cut off, as Pillow does."""
-    return values.clip(0, 255).astype(np.uint8)
+def _look_up(image: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """The new levels of the 256 old ones; fractions are cut off, as Pillow does."""
+    return sz_lut(image, levels.clip(0, 255).astype(np.uint8), inplace=False)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
@@ -135,12 +120,12 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def _brightness(image: np.ndarray, factor: float) -> np.ndarray:
-    return cv2.LUT(image, _table(LEVELS * factor))
+    return _look_up(image, LEVELS * factor)
 
 
 def _contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    mean = int(_grey(image).mean() + 0.5)
-    return cv2.LUT(image, _table(mean + (LEVELS - mean) * factor))
+    mean = int(cv2.mean(_grey(image))[0] + 0.5)
+    return _look_up(image, mean + (LEVELS - mean) * factor)
 
 
 def _color(image: np.ndarray, factor: float) -> np.ndarray:
@@ -155,31 +140,31 @@ def _sharpness(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _solarize(image: np.ndarray, threshold: float) -> np.ndarray:
-    return cv2.LUT(image, _table(np.where(threshold > LEVELS, LEVELS, 255 - LEVELS)))
+    return _look_up(image, np.where(threshold > LEVELS, LEVELS, 255 - LEVELS))
 
 
-def _histograms(image: np.ndarray) -> list[np.ndarray]:
-    """How many pixels have each of 256 levels, for each channel."""
-    planes = [cv2.calcHist([image], [channel], None, [256], [0, 256]) for channel in range(3)]
-    return [plane.ravel().astype(np.int64) for plane in planes]
+def _histogram(plane: np.ndarray) -> np.ndarray:
+    """How many pixels of one channel have each of 256 levels."""
+    return cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+
+
+def _stretched(plane: np.ndarray) -> np.ndarray:
+    low, high = np.flatnonzero(_histogram(plane))[[0, -1]]
+    return _look_up(plane, (LEVELS - low) * (255.0 / (high - low))) if high > low else plane
+
+
+def _equalized(plane: np.ndarray) -> np.ndarray:
+    counts = _histogram(plane)
+    step = int(counts.sum() - counts[np.flatnonzero(counts)[-1]]) // 255
+    return _look_up(plane, (step // 2 + counts.cumsum() - counts) // step) if step else plane
 
 
 def _auto_contrast(image: np.ndarray) -> np.ndarray:
-    tables = np.empty((1, 256, 3), np.uint8)
-    for channel, counts in enumerate(_histograms(image)):
-        low, high = np.flatnonzero(counts)[[0, -1]]
-        stretched = (LEVELS - low) * (255.0 / (high - low)) if high > low else LEVELS
-        tables[0, :, channel] = _table(np.asarray(stretched))
-    return cv2.LUT(image, tables)
+    return cv2.merge([_stretched(plane) for plane in cv2.split(image)])
 
 
 def _equalize(image: np.ndarray) -> np.ndarray:
-    tables = np.empty((1, 256, 3), np.uint8)
-    for channel, counts in enumerate(_histograms(image)):
-        step = int(counts.sum() - counts[np.flatnonzero(counts)[-1]]) // 255
-        darker = counts.cumsum() - counts
-        tables[0, :, channel] = _table((step // 2 + darker) // step if step else LEVELS)
-    return cv2.LUT(image, tables)
+    return cv2.merge([_equalized(plane) for plane in cv2.split(image)])
 
 
 OPERATIONS: dict[str, Callable[..., np.ndarray]] = {

@@ -81,7 +81,7 @@ class ImageTransform:
         operations = draw_operations(config, image.width, image.height, generator)
         # what "place" leaves empty becomes 0 after normalisation (to the nearest of 256 levels)
         red, green, blue = (round(255 * channel) for channel in config.mean)
-        source = np.asarray(image) if self.backend == "albumentations" else image
+        source = np.array(image) if self.backend == "albumentations" else image
         pixels = np.asarray(self._apply(source, operations, (red, green, blue)))
         return to_tensor(pixels, config.mean, config.std)
 

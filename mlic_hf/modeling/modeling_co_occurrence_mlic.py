@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import as_sequence
 from .base_mlic import HeadRequest, MultiLabelModel
@@ -14,7 +15,7 @@ from .outputs_mlic import CoOccurrenceOutput
 from .transformer_mlic import DecoderLayer, EncoderLayer, LabelClassifier
 
 
-class GatedGraph(nn.Module):
+class GatedGraph(GradientCheckpointingLayer):
     """Gated graph network over the labels, without biases.
 
     M = W E; r = sigmoid(W1 M + U1 E); s = sigmoid(W2 M + U2 E); h = tanh(W3 M + U3 (s E));

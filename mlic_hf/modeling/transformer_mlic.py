@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import Attention, FeedForward
 
@@ -12,7 +13,7 @@ def with_position(x: Tensor, position: Tensor | None) -> Tensor:
     return x if position is None else x + position
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(GradientCheckpointingLayer):
     """Self-attention and feed-forward, each followed by dropout, residual and LayerNorm.
 
     Shapes: x (B, N, d), position (1 or B, N, d) or None, added to queries and keys -> (B, N, d).
@@ -32,7 +33,7 @@ class EncoderLayer(nn.Module):
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 
-class DecoderLayer(nn.Module):
+class DecoderLayer(GradientCheckpointingLayer):
     """Self-attention between targets (optional), cross-attention to the memory, feed-forward; post-norm.
 
     Shapes: target (B, C, d), memory (B, N, d), query position (1 or B, C, d), memory position (1 or B, N, d)

@@ -44,14 +44,26 @@ def count_operations(images: int) -> int:
     return counter.calls
 
 
+def seeded_step(**settings) -> float:
+    torch.manual_seed(0)
+    return step("test_resnet", 64, **settings)
+
+
 def test_more_images_do_not_mean_more_operations() -> None:
     assert count_operations(256) - count_operations(16) < 100
 
 
 def test_a_narrow_step_with_500_labels_runs() -> None:
-    assert step("test_resnet", 64, images=4, labels=500) > 0
+    plain, checkpointed = (seeded_step(images=4, labels=500, checkpointing=choice) for choice in (False, True))
+    assert plain > 0
+    assert checkpointed == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.slow
 def test_a_step_stays_under_8_gb() -> None:
     assert measured("resnet18", 224, 32, 500) < 8.0
+
+
+@pytest.mark.slow
+def test_with_checkpointing_a_step_at_the_width_of_the_paper_stays_under_8_gb() -> None:
+    assert measured("resnet101", 224, 32, 500, "checkpointing") < 8.0
