@@ -40,6 +40,7 @@ NOT_IDENTITY = {
         "disable_tqdm",
         "logging_steps",
         "save_total_limit",
+        "psd.jobs",
     ),
 }
 

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 def blob_id(data: bytes) -> str:
@@ -99,8 +100,8 @@ class Handler(BaseHTTPRequestHandler):
     def read(self, path: str, data: bytes) -> None:
         if path == "/api/whoami-v2":
             return self.answer(200, {"type": "user", "name": "tester", "orgs": []})
-        if path.startswith("/api/models/"):
-            return self.describe(path.removeprefix("/api/models/"))
+        if path.startswith("/api/"):
+            return self.describe(key_of(path))
         repo, _, rest = path.strip("/").partition("/resolve/")
         revision, _, name = rest.partition("/")
         try:
@@ -115,15 +116,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def describe(self, rest: str) -> None:
         tree = "/tree/" in rest
-        repo, _, revision = rest.partition("/tree/" if tree else "/revision/")
+        repo, _, place = rest.partition("/tree/" if tree else "/revision/")
+        revision, _, folder = place.partition("/")
         try:
-            oid, files = self.server.files(repo, (revision or "main").split("/")[0])
+            oid, files = self.server.files(repo, revision or "main")
         except KeyError:
             return self.missing("RepoNotFound")
         except StopIteration:
             return self.missing("RevisionNotFound")
         if tree:
-            return self.answer(200, [self.entry(repo, name, content) for name, content in files.items()])
+            inside = {name: content for name, content in files.items() if name.startswith(folder and f"{folder}/")}
+            folders = sorted({str(parent) for name in inside for parent in PurePosixPath(name).parents} - {".", folder})
+            rows = [{"type": "directory", "path": name, "oid": blob_id(name.encode())} for name in folders]
+            rows += [self.entry(repo, name, content) for name, content in inside.items()]
+            if not rows:
+                return self.missing("EntryNotFound")
+            recursive = "true" in parse_qs(urlsplit(self.path).query).get("recursive", ["false"])[0].lower()
+            here = [row for row in rows if recursive or str(PurePosixPath(row["path"]).parent) == (folder or ".")]
+            return self.answer(200, here)
         siblings = [{"rfilename": name} for name in files]
         info = {"id": repo, "modelId": repo, "sha": oid, "private": False, "tags": [], "siblings": siblings}
         return self.answer(200, info)
@@ -148,7 +158,12 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, {})
         if path.endswith(".git/info/lfs/objects/batch"):
             return self.batch(json.loads(data))
-        repo, _, action = path.removeprefix("/api/models/").partition("/preupload/")
+        repo, _, action = key_of(path).partition("/paths-info/")
+        if action and repo in self.server.repos:
+            wanted = parse_qs(data.decode())["paths"]
+            files = self.server.files(repo)[1]
+            return self.answer(200, [self.entry(repo, name, files[name]) for name in wanted if name in files])
+        repo, _, action = key_of(path).partition("/preupload/")
         if action:
             files = [{**f, "sample": None, "shouldIgnore": False, "uploadMode": mode_of(f["path"])}
                      for f in json.loads(data)["files"]]  # fmt: skip
@@ -159,7 +174,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.missing("RepoNotFound")
 
     def create(self, wish: dict[str, Any]) -> None:
-        repo = f"{wish.get('organization') or 'tester'}/{wish['name']}"
+        kind = "datasets/" if wish.get("type") == "dataset" else ""
+        repo = f"{kind}{wish.get('organization') or 'tester'}/{wish['name']}"
         url = f"{self.server.url}/{repo}"
         if repo in self.server.repos:
             return self.answer(409, {"error": "You already created this model repo", "url": url})
@@ -190,8 +206,13 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
 
+def key_of(path: str) -> str:
+    """A model's repository goes by its name, a data set's by "datasets/" and its name."""
+    return path.removeprefix("/api/models/").removeprefix("/api/")
+
+
 def mode_of(name: str) -> str:
-    return "lfs" if name.endswith((".safetensors", ".bin", ".npz", ".png")) else "regular"
+    return "lfs" if name.endswith((".safetensors", ".bin", ".npz", ".png", ".parquet")) else "regular"
 
 
 @contextmanager

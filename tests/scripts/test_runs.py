@@ -77,10 +77,13 @@ def test_psd_trains_its_teachers_as_jobs_and_then_the_student(folder: Path, tmp_
     told = [line for line in outcome["student"]["log"] if "loss_random" in line]
     assert told[0]["loss"] == pytest.approx(0.5 * told[0]["loss_asl"] + 0.5 * told[0]["loss_random"], rel=1e-4)
     broken = teachers / "part_1"
+    before = (broken / "model.safetensors").read_bytes()
     shutil.rmtree(broken)
     given = ["--teachers", str(tmp_path / "psd" / "teachers"), *flags]
     with pytest.raises(FileNotFoundError, match="no teacher of part 1 of the random partition"):
         start("psd", folder, tmp_path / "second", *given)
+    start("psd", folder, tmp_path / "psd", *flags[:-1], "1")  # one job at a time gives the same teacher
+    assert (broken / "model.safetensors").read_bytes() == before
 
 
 def test_mulcon_runs_its_two_stages(folder: Path, tmp_path: Path) -> None:

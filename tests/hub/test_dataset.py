@@ -1,0 +1,43 @@
+"""A data set goes to the Hub with prepare_dataset.py and comes back as `hub:owner/name`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataset_builders import load_splits
+from tests.dataset_builders.trees import metadata
+from tests.hub.loopback import client_environment, loopback_hub
+
+pytest.importorskip("datasets")
+ROOT = Path(__file__).resolve().parents[2]
+SHOW = """
+from dataset_builders import load_splits
+for split, rows in load_splits("hub:tester/pictures").items():
+    print(split, rows.features["labels"].feature.names, rows["image_id"][:], rows["labels"][:], rows[0]["image"].size)
+"""
+
+
+def test_a_prepared_data_set_comes_back_from_the_hub(tmp_path: Path) -> None:
+    folder = metadata(tmp_path / "in", [{"file_name": f"{i}.png", "labels": ["ab"[i % 2]]} for i in range(5)])
+    original = load_splits(folder)["train"]
+    with loopback_hub() as server:
+
+        def run(*arguments: str) -> str:
+            environment = os.environ | client_environment(server, tmp_path / "home")
+            command = [sys.executable, *arguments]
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[-2000:] + "\n".join(server.requests)
+            return done.stdout
+
+        flags = ["--name", str(folder), "--to", "hub", "--repo_id", "tester/pictures"]
+        said = run("training_scripts/prepare_dataset.py", *flags, "--output_dir", str(tmp_path / "out"))
+        assert "pushed to tester/pictures" in said
+        assert any(name.endswith(".parquet") for name in server.files("datasets/tester/pictures")[1])
+        shown = run("-c", SHOW)
+    expected = (original["image_id"][:], original["labels"][:], original[0]["image"].size)
+    assert shown.strip() == f"train ['a', 'b'] {expected[0]} {expected[1]} {expected[2]}"
