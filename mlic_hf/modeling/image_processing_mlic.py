@@ -94,17 +94,20 @@ class MultiLabelImageProcessor(BaseImageProcessor):
 
 
 def as_rgb(picture: Any) -> Image.Image:
-    """A picture of any accepted kind as a three-colour PIL picture; transparency is laid on white."""
+    """A picture of any accepted kind as 8-bit RGB, as it is read in training.
+
+    Transparency is dropped, as `transformers.image_utils.load_image` does; 16-bit values are divided by 257.
+    """
     if isinstance(picture, torch.Tensor):
         picture = picture.detach().cpu().numpy()
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(_as_bytes(picture))
     if not isinstance(picture, Image.Image):
         raise ValueError(f"A picture is a {type(picture).__name__}; expected a PIL picture, an array or a tensor.")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        layered = picture.convert("RGBA")
-        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layered).convert("RGB")
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray(np.rint(np.asarray(picture) / 257.0).clip(0, 255).astype(np.uint8))
+    if "transparency" in picture.info:
+        picture = picture.convert("RGBA")  # Pillow warns of palettes that go to RGB at once
     return picture.convert("RGB")
 
 

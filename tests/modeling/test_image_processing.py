@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, pipeline
 
+from mlic_hf.data.image_reading import to_rgb
 from mlic_hf.modeling import MultiLabelImageProcessor
 from tests.modeling.tiny_models import LABELS, tiny_model
 
@@ -46,10 +47,18 @@ def test_other_modes(mode: str) -> None:
     assert pixels.shape == (1, 3, 8, 8)
 
 
-def test_transparency_is_laid_on_white() -> None:
-    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
-    processor = MultiLabelImageProcessor(4, image_mean=[0, 0, 0], image_std=[1, 1, 1])
-    assert (processor(clear, return_tensors="pt")["pixel_values"] == 1).all()
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "RGBA", "LA", "I;16", "transparent P"])
+def test_a_picture_is_what_it_was_in_training(mode: str) -> None:
+    shown = sixteen_bits() if mode == "I;16" else picture(mode.split()[-1])
+    if mode == "transparent P":
+        shown.info["transparency"] = 0
+    processor = MultiLabelImageProcessor(8)
+    given, read = processor([shown, to_rgb(shown)], return_tensors="pt")["pixel_values"]
+    assert torch.equal(given, read)
+
+
+def sixteen_bits() -> Image.Image:
+    return Image.fromarray(np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16))
 
 
 @pytest.mark.parametrize(
