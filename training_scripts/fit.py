@@ -7,12 +7,15 @@ import logging
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from filelock import FileLock, Timeout
 from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
@@ -163,8 +166,9 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         data.images(getattr(run, name), name)  # a split that is missing is told before the training, not after
     folder = Path(args.output_dir)
     main_process = PartialState().is_main_process
-    if run.overwrite and main_process:
-        shutil.rmtree(folder, ignore_errors=True)
+    if run.overwrite and main_process and folder.is_dir():
+        with sole_writer(folder):
+            shutil.rmtree(folder, ignore_errors=True)
     PartialState().wait_for_everyone()
     finished, resume = starting_point(settings, run.resume)
     if finished is not None:
@@ -181,21 +185,42 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         "seed": args.seed,
         "processes": PartialState().num_processes,
     }
-    if main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_run(folder, told)
-    set_seed(args.seed)
-    disable_progress_bar()  # of saving weights; that of the steps stays
-    trainer = make_trainer(settings, data, teacher)
-    trainer.train(resume_from_checkpoint=resume)
-    if not args.load_best_model_at_end and main_process:
-        publish(find_checkpoints(folder)[-1], folder)  # the last epoch's weights are the result
-    told |= results(trainer, settings, data)
-    told["finished"] = True
-    if main_process:
-        write_run(folder, told)
-    PartialState().wait_for_everyone()
+    with sole_writer(folder) if main_process else nullcontext():
+        if main_process:
+            write_run(folder, told)
+        set_seed(args.seed)
+        disable_progress_bar()  # of saving weights; that of the steps stays
+        trainer = make_trainer(settings, data, teacher)
+        trainer.train(resume_from_checkpoint=resume)
+        if not args.load_best_model_at_end and main_process:
+            publish(find_checkpoints(folder)[-1], folder)  # the last epoch's weights are the result
+        told |= results(trainer, settings, data)
+        told["finished"] = True
+        if main_process:
+            write_run(folder, told)
+        PartialState().wait_for_everyone()
     return told | {"folder": str(folder)}
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder. The system drops the lock of a killed run, so none blocks its own resume.
+
+    Raises:
+        ValueError: if another run is writing there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"Another run is writing into {folder}; wait for it or choose another --output_dir."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrainer:

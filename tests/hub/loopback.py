@@ -126,8 +126,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("RevisionNotFound")
         if tree:
             inside = {name: content for name, content in files.items() if name.startswith(folder and f"{folder}/")}
-            folders = sorted({str(parent) for name in inside for parent in PurePosixPath(name).parents} - {".", folder})
-            rows = [{"type": "directory", "path": name, "oid": blob_id(name.encode())} for name in folders]
+            folders = {str(parent) for name in inside for parent in PurePosixPath(name).parents} - {".", folder}
+            rows = [{"type": "directory", "path": name, "oid": blob_id(name.encode())} for name in sorted(folders)]
             rows += [self.entry(repo, name, content) for name, content in inside.items()]
             if not rows:
                 return self.missing("EntryNotFound")

@@ -12,6 +12,7 @@ import pytest
 from transformers import AutoModelForImageClassification, pipeline
 
 from tests.scripts.folder import DECODER, start
+from training_scripts.fit import sole_writer
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +41,16 @@ def test_other_settings_in_the_same_folder_are_refused(distilled: tuple, folder:
     told = r"holds a run with other settings \(learning_rate; learning_rate was 0\.0001"
     with pytest.raises(ValueError, match=told):
         start("l2d", folder, output, *DECODER, "--learning_rate", "0.5")
+
+
+@pytest.mark.parametrize("overwrite", ["false", "true"])
+def test_a_folder_that_another_run_writes_into_is_refused(folder: Path, tmp_path: Path, overwrite: str) -> None:
+    with (
+        sole_writer(tmp_path),
+        pytest.raises(ValueError, match="Another run is writing into"),
+    ):
+        start("supervised", folder, tmp_path, "--overwrite", overwrite)
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_the_student_loads_without_a_flag_and_answers_a_pipeline(distilled: tuple, folder: Path) -> None:
