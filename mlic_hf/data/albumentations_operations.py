@@ -31,6 +31,7 @@ cv2.setNumThreads(0)
 LEVELS = np.arange(256)
 # Pillow's smoothing kernel, the far end of its sharpness scale
 SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
+UNCHANGED = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
 
 
 def apply_with_albumentations(
@@ -56,7 +57,9 @@ def apply_with_albumentations(
 
 def _place(image: np.ndarray, values: Sequence[float], fill: tuple[int, int, int]) -> np.ndarray:
     left, top, width, height = (int(value) for value in values)
-    canvas = np.full((height, width, 3), fill, np.uint8)
+    canvas = np.zeros((height, width, 3), np.uint8)
+    if any(fill):
+        canvas[:] = fill
     seen = image[max(0, top) : top + height, max(0, left) : left + width]
     y, x = max(0, -top), max(0, -left)
     canvas[y : y + seen.shape[0], x : x + seen.shape[1]] = seen
@@ -97,7 +100,7 @@ def _shear(image: np.ndarray, x: float, y: float) -> np.ndarray:
 
 
 def _translate(image: np.ndarray, x: float, y: float) -> np.ndarray:
-    return _affine(image, np.array([[1.0, 0.0, -x], [0.0, 1.0, -y]]))
+    return _place(image, (-x, -y, image.shape[1], image.shape[0]), (0, 0, 0))
 
 
 def _rotate(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -111,7 +114,7 @@ def _rotate(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _look_up(image: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """The new levels of the 256 old ones; fractions are cut off, as Pillow does."""
+    """The image with new levels for the 256 old ones; fractions are cut off, as Pillow does."""
     return sz_lut(image, levels.clip(0, 255).astype(np.uint8), inplace=False)
 
 
@@ -134,37 +137,32 @@ def _color(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _sharpness(image: np.ndarray, factor: float) -> np.ndarray:
-    smooth = image.copy()
-    smooth[1:-1, 1:-1] = cv2.filter2D(image, -1, SMOOTH)[1:-1, 1:-1]
-    return cv2.addWeighted(image, factor, smooth, 1 - factor, 0)
+    sharp = cv2.filter2D(image, -1, factor * UNCHANGED + (1 - factor) * SMOOTH)
+    sharp[[0, -1]], sharp[:, [0, -1]] = image[[0, -1]], image[:, [0, -1]]  # Pillow leaves the border
+    return sharp
 
 
 def _solarize(image: np.ndarray, threshold: float) -> np.ndarray:
     return _look_up(image, np.where(threshold > LEVELS, LEVELS, 255 - LEVELS))
 
 
-def _histogram(plane: np.ndarray) -> np.ndarray:
-    """How many pixels of one channel have each of 256 levels."""
-    return cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+def _by_channel(image: np.ndarray, levels_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Each channel with new levels, made from its own histogram of 256 counts."""
+    planes = cv2.split(image)
+    counts = [cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel() for plane in planes]
+    return cv2.merge([_look_up(plane, levels_of(of_plane)) for plane, of_plane in zip(planes, counts)])
 
 
-def _stretched(plane: np.ndarray) -> np.ndarray:
-    low, high = np.flatnonzero(_histogram(plane))[[0, -1]]
-    return _look_up(plane, (LEVELS - low) * (255.0 / (high - low))) if high > low else plane
+def _stretched(counts: np.ndarray) -> np.ndarray:
+    low, high = counts.nonzero()[0][[0, -1]]
+    return (LEVELS - low) * (255.0 / (high - low)) if high > low else LEVELS
 
 
-def _equalized(plane: np.ndarray) -> np.ndarray:
-    counts = _histogram(plane)
-    step = int(counts.sum() - counts[np.flatnonzero(counts)[-1]]) // 255
-    return _look_up(plane, (step // 2 + counts.cumsum() - counts) // step) if step else plane
-
-
-def _auto_contrast(image: np.ndarray) -> np.ndarray:
-    return cv2.merge([_stretched(plane) for plane in cv2.split(image)])
-
-
-def _equalize(image: np.ndarray) -> np.ndarray:
-    return cv2.merge([_equalized(plane) for plane in cv2.split(image)])
+def _equalized(counts: np.ndarray) -> np.ndarray:
+    below = counts.astype(np.int64).cumsum()
+    darker = np.concatenate(([0], below[:-1]))
+    step = int(below[-1] - counts[counts.nonzero()[0][-1]]) // 255
+    return (step // 2 + darker) // step if step else LEVELS
 
 
 OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
@@ -184,6 +182,6 @@ OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "sharpness": _sharpness,
     "posterize": lambda image, bits: pixel.posterize(image, int(bits)),
     "solarize": _solarize,
-    "auto_contrast": _auto_contrast,
-    "equalize": _equalize,
+    "auto_contrast": lambda image: _by_channel(image, _stretched),
+    "equalize": lambda image: _by_channel(image, _equalized),
 }
