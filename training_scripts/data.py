@@ -98,7 +98,7 @@ def evaluation_set(run: RunOptions, data: Data, pixels: PixelSpec, split: str | 
     rows = data.images(split, setting)
     if rows is None:
         return None
-    transform = TransformConfig(kind="eval", image_size=pixels.image_size, mean=pixels.mean, std=pixels.std)
+    transform = TransformConfig(kind="eval", **vars(pixels))
     return MultiLabelDataset(rows, data.labels, build_transform(transform), cache_images=run.cache_images)
 
 

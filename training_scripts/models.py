@@ -21,7 +21,8 @@ PROJECTOR = "head.projector."
 def build_model(run: RunOptions, labels: Sequence[str]) -> Any:
     """A new student: its architecture on a timm backbone, with the weights that `pretrained` and `init_from` name."""
     pretrained: bool | str = {"true": True, "false": False}.get(run.pretrained.lower(), run.pretrained)
-    options = dict(run.model_options)
+    # what the training transforms do, and so what the saved image processor has to do
+    options = {"interpolation": "bilinear"} | run.model_options
     if run.normalization == "none":
         options |= {"image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0]}
     model = getattr(modeling, ARCHITECTURES[run.architecture]).from_timm(

@@ -72,7 +72,8 @@ class ImageTransform:
         config = self.config
         if config.kind == "eval":
             size = (config.image_size, config.image_size)
-            return to_tensor(np.asarray(image.resize(size, Image.Resampling.BILINEAR)), config.mean, config.std)
+            resized = image.resize(size, Image.Resampling[config.interpolation.upper()])
+            return to_tensor(np.asarray(resized), config.mean, config.std)
         if generator is None:
             raise ValueError(
                 "A training transform needs a random generator; pass stateless_generator(seed, epoch, "

@@ -8,6 +8,7 @@ from typing import Any
 
 KINDS = ("train", "eval")
 BACKENDS = ("auto", "albumentations", "torchvision")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 RESIZES = ("squash", "random_resized_crop", "long_side_crop")
 MAGNITUDE_BINS = 31
 
@@ -23,6 +24,8 @@ class TransformConfig:
         std: what the channels are then divided by; mean 0 and std 1 leave plain [0, 1] values.
         backend: "albumentations" (OpenCV), "torchvision" (Pillow), or "auto": albumentations where it is
             installed. Both apply the same drawn operations. Evaluation always uses Pillow's resize.
+        interpolation: Pillow's filter of the evaluation's resize: that of the model's image processor. Training
+            resizes bilinearly, as the papers do.
         resize: "squash" (to the square, whatever the shape), "random_resized_crop", or "long_side_crop" (the
             long side is resized to a drawn length and a square of `image_size` is cut or padded).
         scale: least and greatest share of the area that random_resized_crop keeps.
@@ -43,6 +46,7 @@ class TransformConfig:
     mean: Sequence[float] = (0.0, 0.0, 0.0)
     std: Sequence[float] = (1.0, 1.0, 1.0)
     backend: str = "auto"
+    interpolation: str = "bilinear"
     resize: str = "squash"
     scale: Sequence[float] = (0.875, 1.0)
     ratio: Sequence[float] = (3 / 4, 4 / 3)
@@ -60,7 +64,8 @@ class TransformConfig:
         return self.kind == "eval" or not draws
 
     def __post_init__(self) -> None:
-        for field, allowed in (("kind", KINDS), ("backend", BACKENDS), ("resize", RESIZES)):
+        choices = (("kind", KINDS), ("backend", BACKENDS), ("interpolation", INTERPOLATIONS), ("resize", RESIZES))
+        for field, allowed in choices:
             if getattr(self, field) not in allowed:
                 raise ValueError(
                     f"TransformConfig.{field} is {getattr(self, field)!r}, but must be one of {', '.join(allowed)}."

@@ -13,16 +13,20 @@ from mlic_hf.modeling import MultiLabelModel
 
 @dataclass(frozen=True)
 class PixelSpec:
-    """A square image size in pixels and the mean and standard deviation of each channel, for pixels in [0, 1]."""
+    """A square image size in pixels, the mean and standard deviation of each channel, for pixels in [0, 1], and the
+    filter that evaluation resizes with.
+    """
 
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    interpolation: str = "bilinear"
 
     @classmethod
     def of_model(cls, model: MultiLabelModel) -> PixelSpec:
-        """The view a model was built for: its config's size and its backbone's normalisation."""
-        return cls(model.config.image_size, tuple(model.backbone.mean), tuple(model.backbone.std))
+        """The view a model was built for: its config's size, its backbone's normalisation and filter."""
+        backbone = model.backbone
+        return cls(model.config.image_size, tuple(backbone.mean), tuple(backbone.std), backbone.interpolation)
 
 
 def convert_pixels(pixels: Tensor, source: PixelSpec, target: PixelSpec) -> Tensor:

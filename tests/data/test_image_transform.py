@@ -22,6 +22,7 @@ from mlic_hf.data.drawn_operations import (
     draw_rand_augment,
 )
 from mlic_hf.data.image_transform import choose_backend
+from mlic_hf.modeling import MultiLabelImageProcessor
 from tests.data.pictures import picture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -37,6 +38,15 @@ def test_eval_is_the_plain_resize() -> None:
     )
     ours = build_transform(transform_preset("eval", 64, MEAN, STD))(image)
     torch.testing.assert_close(ours, torch.as_tensor(reference(image)))
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"])
+def test_eval_is_what_the_image_processor_does(interpolation: str) -> None:
+    image = picture(130, 90)
+    config = TransformConfig("eval", 64, MEAN, STD, interpolation=interpolation)
+    processor = MultiLabelImageProcessor(64, MEAN, STD, interpolation)
+    served = processor(image, return_tensors="pt")["pixel_values"][0]
+    torch.testing.assert_close(build_transform(config)(image), served, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("backend", ["torchvision", "albumentations"])

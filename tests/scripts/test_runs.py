@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers import AutoModelForImageClassification, pipeline
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from tests.scripts.folder import DECODER, start
 from training_scripts.fit import sole_writer
@@ -57,6 +57,8 @@ def test_the_student_loads_without_a_flag_and_answers_a_pipeline(distilled: tupl
     output, _ = distilled
     model = AutoModelForImageClassification.from_pretrained(output / "student")
     assert len(model.config.thresholds) == 5
+    # it serves as it was trained and measured, whatever timm's own filter for the backbone is
+    assert AutoImageProcessor.from_pretrained(output / "student").interpolation == "bilinear"
     tagger = pipeline("image-classification", model=str(output / "student"), top_k=5)
     found = tagger(str(next((folder / "train").glob("*.png"))))
     assert {entry["label"] for entry in found} == {"ant", "bee", "cat", "dog", "eel"}
