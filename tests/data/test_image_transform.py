@@ -185,6 +185,7 @@ def test_core_import_stays_without_extras() -> None:
         ({"kind": "test"}, "kind is 'test', but must be one of train, eval"),
         ({"backend": "cv2"}, "backend is 'cv2'"),
         ({"resize": "fit"}, "resize is 'fit'"),
+        ({"interpolation": "wavy"}, "interpolation is 'wavy', but must be one of nearest, bilinear"),
         ({"scale": (0.5, 1.5)}, r"scale is \(0.5, 1.5\)"),
         ({"ratio": (2, 1)}, "ratio is"),
         ({"mean": (0.5,)}, "must be three numbers"),
