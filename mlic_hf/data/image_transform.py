@@ -106,7 +106,7 @@ def to_tensor(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
     """(height, width, 3) uint8 to (3, height, width) float32: divided by 255, less mean, divided by std."""
     writable = pixels if pixels.flags.writeable and pixels.flags.c_contiguous else pixels.copy()
     channels = torch.from_numpy(writable).permute(2, 0, 1)
-    planes = torch.empty(channels.shape)
+    planes = torch.empty(channels.shape, dtype=torch.float32)
     torch.div(channels, 255, out=planes)  # one pass: twice as fast as a cast and a division
     if any(mean) or any(value != 1 for value in std):
         shape = (3, 1, 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import Attention, FeedForward, as_sequence
 from .base_mlic import HeadRequest, MultiLabelModel
@@ -15,7 +16,7 @@ from .configuration_label_transformer_mlic import LabelTransformerConfig
 from .word_vectors_mlic import load_word_vectors
 
 
-class PreNormLayer(nn.Module):
+class PreNormLayer(GradientCheckpointingLayer):
     """x + attention(norm(x)), then x + feed_forward(norm(x)).
 
     Shapes: (B, N, d) -> (B, N, d) and, when asked for, the weights (B, heads, N, N).

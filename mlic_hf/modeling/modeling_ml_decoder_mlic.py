@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import Attention, FeedForward, as_sequence
 from .base_mlic import HeadRequest, MultiLabelModel
@@ -13,7 +14,7 @@ from .configuration_ml_decoder_mlic import MLDecoderConfig
 from .outputs_mlic import MLDecoderOutput
 
 
-class MLDecoderLayer(nn.Module):
+class MLDecoderLayer(GradientCheckpointingLayer):
     """One decoder layer without self-attention between queries; post-norm.
 
     Shapes: queries (B, G, d), memory (B, N, d) -> (B, G, d).

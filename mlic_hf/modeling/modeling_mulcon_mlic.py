@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import as_sequence, scaled_attention, split_heads
 from .base_mlic import HeadRequest, MultiLabelModel
@@ -15,7 +16,7 @@ from .outputs_mlic import MulConOutput
 from .transformer_mlic import LabelClassifier
 
 
-class SetAttention(nn.Module):
+class SetAttention(GradientCheckpointingLayer):
     """Attention block of the Set Transformer (Lee et al., 2019), as MulCon uses it.
 
     O = Q + softmax(Q K^T / sqrt(width)) V with heads side by side; LayerNorm; O + ReLU(linear(O)); LayerNorm.

@@ -65,9 +65,12 @@ def test_resize_is_antialiased_alike(size: tuple[int, int]) -> None:
     image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
     operation = [Operation("resize", size)]
     slow = np.asarray(apply_with_pillow(image, operation, (0, 0, 0)), int)
-    quick = fast.apply_with_albumentations(np.asarray(image), operation, (0, 0, 0)).astype(int)
+    quick = fast.apply_with_albumentations(np.array(image), operation, (0, 0, 0)).astype(int)
+    assert np.abs(slow - quick).max() <= 2
     # grain shows what is not smoothed: plain bilinear differs by 1.5 to 6 levels here
-    assert np.abs(slow - quick).mean() < 1.0
+    assert np.abs(slow - quick).mean() < 0.3
+    part = fast.apply_with_albumentations(np.array(image)[20:, 30:], operation, (0, 0, 0)).astype(int)
+    assert np.abs(np.asarray(image.crop((30, 20, 500, 375)).resize(size, Image.Resampling.BILINEAR)) - part).max() <= 2
 
 
 @pytest.mark.parametrize("extreme", [0, 255])
