@@ -28,7 +28,7 @@ class Network(nn.Module):
         self.layers = nn.Sequential(*convolutions)
         self.layers.load_state_dict({k.removeprefix("state."): v for k, v in case.items() if k.startswith("state.")})
         self.config = SimpleNamespace(image_size=512)
-        self.backbone = SimpleNamespace(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+        self.backbone = SimpleNamespace(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="bilinear")
 
     def forward(self, pixels: Tensor, output_class_maps: bool = False) -> Any:
         maps = self.layers(pixels)

@@ -29,7 +29,7 @@ class Given(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(logits)
         self.config = SimpleNamespace(id2label=dict(enumerate(names)), num_labels=len(names), image_size=1)
-        self.backbone = SimpleNamespace(mean=PIXELS.mean, std=PIXELS.std)
+        self.backbone = SimpleNamespace(mean=PIXELS.mean, std=PIXELS.std, interpolation=PIXELS.interpolation)
 
     def forward(self, pixel_values: Tensor, **asked: bool) -> Any:
         return MultiLabelOutput(logits=self.logits)

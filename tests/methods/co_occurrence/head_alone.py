@@ -18,7 +18,8 @@ class HeadAlone(nn.Module):
         self.head = head
         self.config = config
         self.output = output
-        self.backbone = SimpleNamespace(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), num_features=channels)
+        pixels = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "interpolation": "bilinear"}
+        self.backbone = SimpleNamespace(**pixels, num_features=channels)
 
     def forward(self, feature_map: Tensor, output_label_embeddings: bool = False) -> Any:
         return self.output(**self.head(feature_map, HeadRequest(label_embeddings=output_label_embeddings)))
