@@ -20,6 +20,8 @@ from training_scripts.teachers import load_part_teachers
 
 def main() -> None:
     settings = parse(__doc__ or "", "psd")
+    if settings.run.teachers is None:
+        raise SystemExit("--teachers is missing; name the folder that train_teachers.py wrote.")
     data = load_data(settings.run)
     teachers = load_part_teachers(settings, data, Path(settings.run.teachers))
     images = evaluation_set(settings.run, data, teachers.pixels, settings.run.eval_split, "eval_split")

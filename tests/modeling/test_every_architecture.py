@@ -182,6 +182,7 @@ def test_gradient_checkpointing_changes_no_gradient(model_type: str, backbone: s
     model.gradient_checkpointing_enable()
     layers = [module for module in model.modules() if hasattr(module, "gradient_checkpointing")]
     assert model.backbone in layers
+    assert len(layers) > 1 or model_type == "mlic_linear"  # the head's own layers too
     assert all(layer.gradient_checkpointing for layer in layers)
     for ours, theirs in zip(gradients(), plain, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)

@@ -57,6 +57,14 @@ def test_a_picture_is_what_it_was_in_training(mode: str) -> None:
     assert torch.equal(given, read)
 
 
+def test_transparency_is_dropped_and_sixteen_bits_are_scaled() -> None:
+    processor = MultiLabelImageProcessor(4, image_mean=[0, 0, 0], image_std=[1, 1, 1])
+    clear_red = processor(Image.new("RGBA", (4, 4), (255, 0, 0, 0)), return_tensors="np")["pixel_values"][0]
+    assert clear_red.mean(axis=(1, 2)).tolist() == [1, 0, 0]
+    half = processor(Image.fromarray(np.full((4, 4), 257 * 51, np.uint16)), return_tensors="np")["pixel_values"]
+    assert np.allclose(half, 51 / 255)
+
+
 def sixteen_bits() -> Image.Image:
     return Image.fromarray(np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16))
 
