@@ -1,6 +1,6 @@
 """How much PSD's teachers know together: the mAP of their joined logits on validation, a partition and both.
 
-python -m benchmarks.part_teachers --config training_scripts/recipes/digit_scenes/psd.yaml --teachers runs/psd_teachers
+python -m benchmarks.part_teachers --config mlic_hf/recipes/digit_scenes/psd.yaml --teachers runs/psd_teachers
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
+from mlic_hf.cli.parsing import parse
 from mlic_hf.data import collate
 from mlic_hf.metrics import multilabel_metrics
-from training_scripts.data import evaluation_set, load_data
-from training_scripts.parsing import parse
-from training_scripts.teachers import load_part_teachers
+from mlic_hf.runs.data import evaluation_set, load_data
+from mlic_hf.runs.teachers import load_part_teachers
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from mlic_hf.metrics import multilabel_metrics
 from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.modeling.class_maps_mlic import class_activation_maps, key_points
 from mlic_hf.modeling.localize_mlic import label_thresholds, places
-from training_scripts.models import load_saved
+from mlic_hf.runs.models import load_saved
 
 COLUMNS = (
     ("mAP", "mAP"),

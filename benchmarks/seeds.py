@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from training_scripts.parsing import parse
-from training_scripts.run import run
+from mlic_hf.cli.parsing import parse
+from mlic_hf.runs.stages import run
 
 
 def score(told: dict[str, Any]) -> float:

@@ -1,18 +1,6 @@
-"""Train a model on its labels, or by any method.
+"""`mlic train`, for `accelerate launch training_scripts/train.py`."""
 
-accelerate launch training_scripts/train.py --dataset digit_scenes --backbone resnet18 --pretrained false \\
-    --output_dir runs/supervised
-"""
-
-from __future__ import annotations
-
-from training_scripts.errors import explained
+from mlic_hf.cli import run_verb
 
 if __name__ == "__main__":
-
-    def start() -> None:
-        from training_scripts.run import main
-
-        main(__doc__ or "", "supervised")
-
-    explained(start)
+    run_verb("train")

@@ -85,7 +85,7 @@ class MultiLabelTrainingArguments(TrainingArguments):
         if self.ema_decay is not None and not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay is {self.ema_decay}; a decay lies in [0, 1), or is null for no average.")
         if self.push_to_hub:
-            raise ValueError("push_to_hub is not done while training: use training_scripts/push.py on the result.")
+            raise ValueError("push_to_hub is not done while training: use `mlic push` on the result.")
         if not torch.accelerator.is_available():
             self.use_cpu = True  # said for the user, or transformers refuses bf16 on a machine without a GPU
         # A loss that is not finite stops the run (guards.py); a filter would hide it from the log.

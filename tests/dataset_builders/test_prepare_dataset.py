@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from dataset_builders import load_splits
+from mlic_hf.cli.prepare_dataset import main
 from tests.dataset_builders.trees import coco, metadata, picture
-from training_scripts.prepare_dataset import main
 
 
 def folder_with_faults(root: Path) -> Path:
@@ -127,7 +127,7 @@ def test_inspect_writes_counts_and_pictures(tmp_path: Path) -> None:
 
 def test_from_the_command_line_a_mistake_is_one_sentence(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "training_scripts.prepare_dataset", "--name", str(tmp_path), "--to", "parquet"]
+    command = [sys.executable, "-m", "mlic_hf.cli", "prepare_dataset", "--name", str(tmp_path), "--to", "parquet"]
     done = subprocess.run(
         [*command, "--output_dir", str(tmp_path / "out")], capture_output=True, text=True, cwd=root, check=False
     )

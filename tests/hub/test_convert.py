@@ -9,6 +9,8 @@ import timm
 import torch
 from torch import Tensor
 
+from mlic_hf.cli import convert_checkpoint as script
+from mlic_hf.cli.errors import explained
 from mlic_hf.hub.backbone_keys import SEQUENTIAL_RESNET, convert_backbone
 from mlic_hf.hub.convert import build_model, convert_checkpoint, convert_state
 from mlic_hf.hub.label_orders import COCO_ALPHABETICAL, COCO_BY_ID, NUS_WIDE, ORDERS, VOC, read_labels
@@ -17,8 +19,6 @@ from mlic_hf.modeling import LinearForImageClassification, MultiLabelImageProces
 from mlic_hf.modeling.sine_position_mlic import sine_position
 from tests.hub.tiny_models import LABELS
 from tests.realdata import REALDATA, needs_realdata
-from training_scripts import convert_checkpoint as script
-from training_scripts.errors import explained
 
 State = dict[str, Tensor]
 BACKWARDS = {ours: position for position, ours in SEQUENTIAL_RESNET.items()}

@@ -13,13 +13,13 @@ import torch
 from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 
+from mlic_hf.cli import push
+from mlic_hf.cli.errors import explained
 from mlic_hf.hub import check_checkpoint, push_folder, push_model, save_model, verify_push
 from mlic_hf.hub.push import IncompletePush, files_to_push, is_transient
 from tests.hub.client import connected_hub
 from tests.hub.loopback import LoopbackHub, client_environment
 from tests.hub.tiny_models import tiny_model
-from training_scripts import push
-from training_scripts.errors import explained
 
 REPO = "tester/tagger"
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,7 +165,7 @@ def test_what_is_not_ready_is_refused(damage, said: str, folder: Path) -> None:
 
 def run_script(server: LoopbackHub, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **client_environment(server, home)}
-    command = [sys.executable, "-m", "training_scripts.push", *arguments]
+    command = [sys.executable, "-m", "mlic_hf.cli", "push", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 

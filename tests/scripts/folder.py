@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mlic_hf.cli.parsing import parse
+from mlic_hf.runs.stages import run
 from tests.methods.tiny import NAMES
 from tests.training.tiny import rows
-from training_scripts.parsing import parse
-from training_scripts.run import run
 
 FLAGS = ["--backbone", "test_resnet", "--pretrained", "false", "--image_size", "32", "--num_train_epochs", "1"]
 FLAGS += ["--per_device_train_batch_size", "8", "--dataloader_num_workers", "0", "--disable_tqdm", "true"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from training_scripts import evaluate, predict
+from mlic_hf.cli import evaluate, predict
 
 
 def call(module: object, monkeypatch: pytest.MonkeyPatch, *flags: object) -> None:

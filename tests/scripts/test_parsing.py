@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mlic_hf.cli.parsing import make_parser, parse
 from mlic_hf.methods.registry import FOLDERS
-from training_scripts.parsing import build, make_parser, parse, read_recipe, settings_of
+from mlic_hf.runs.settings import build, read_recipe, settings_of
 
-RECIPES = sorted((Path(__file__).parents[2] / "training_scripts" / "recipes").rglob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "mlic_hf" / "recipes").rglob("*.yaml"))
 
 
 def test_flags_override_the_recipe_and_the_recipe_the_defaults(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
+from mlic_hf.runs.fit import sole_writer
 from tests.scripts.folder import DECODER, start
-from training_scripts.fit import sole_writer
 
 ROOT = Path(__file__).parents[2]
 

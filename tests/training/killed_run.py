@@ -110,7 +110,7 @@ def run(key: str, folder: str, at: int = 0, images: int = 27, batch: int = 8) ->
 
 
 def run_script(arguments: list[str], folder: str, cache: str, at: int = 0) -> None:
-    """What `python training_scripts/train.py --output_dir folder ...` does, ended at a moment.
+    """What `mlic train --output_dir folder ...` does, ended at a moment.
 
     Args:
         arguments: the command line but for the folder.
@@ -120,10 +120,10 @@ def run_script(arguments: list[str], folder: str, cache: str, at: int = 0) -> No
     """
     import datasets
 
-    from training_scripts.run import main
+    from mlic_hf.cli.train_and_tell import train_and_tell
 
     datasets.config.HF_DATASETS_CACHE = Path(cache)
     datasets.disable_progress_bars()
     sys.argv = ["train.py", *arguments, "--output_dir", folder]
     Moments(at, Path(f"{folder}.diary")).watch()
-    main("", "supervised")
+    train_and_tell("", "supervised")

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from mlic_hf.cli.parsing import parse
+from mlic_hf.runs.fit import starting_point
 from mlic_hf.training.checkpoint import COMPANIONS, METHOD, UNFINISHED, find_checkpoints
 from tests.distributed.every_method import BUILD
 from tests.distributed.launch import launch, start
 from tests.training.killed_run import run, run_script
-from training_scripts.fit import starting_point
-from training_scripts.parsing import parse
 
 #: nothing of what a run computes, only how long it took
 CLOCKS = ("runtime", "per_second", "flos", "train_loss", "mem_")

@@ -123,7 +123,7 @@ def test_the_moving_average_follows_its_formula() -> None:
         ({"schedule": "linear"}, "schedule is 'linear'"),
         ({"batch_norm": "none"}, "batch_norm is 'none'"),
         ({"ema_decay": 1.0}, "a decay lies in"),
-        ({"push_to_hub": True}, "push.py"),
+        ({"push_to_hub": True}, "mlic push"),
     ],
 )
 def test_wrong_settings_are_refused(changes: dict, message: str) -> None:

@@ -2,11 +2,11 @@
 # One of PSD's teachers in each task of a Slurm array; a task that was killed resumes when it is submitted again.
 # The body ran here as plain processes with SLURM_ARRAY_TASK_ID set; the array itself was not run: no Slurm here.
 #
-#   python -m training_scripts.partition --dataset coco --data_dir coco --kind cgp --parts 5 --output_dir T/cgp
-#   python -m training_scripts.partition --dataset coco --data_dir coco --kind dgp --parts 5 --output_dir T/dgp
+#   mlic partition --dataset coco --data_dir coco --kind cgp --parts 5 --output_dir T/cgp
+#   mlic partition --dataset coco --data_dir coco --kind dgp --parts 5 --output_dir T/dgp
 #   sbatch --array=0-9 training_scripts/launch/slurm_teachers.sh T 5 \
-#       training_scripts/recipes/coco/psd_resnet101.yaml --data_dir coco --learning_rate 1e-4
-#   accelerate launch training_scripts/distill.py --config training_scripts/recipes/coco/psd_resnet101.yaml \
+#       mlic_hf/recipes/coco/psd_resnet101.yaml --data_dir coco --learning_rate 1e-4
+#   accelerate launch training_scripts/distill.py --config mlic_hf/recipes/coco/psd_resnet101.yaml \
 #       --data_dir coco --teachers T --output_dir runs/coco_psd
 #
 #SBATCH --job-name=psd-teacher
@@ -31,6 +31,6 @@ kind=${kinds[$((task / parts))]:?there is no partition for task $task}
 part=$((task % parts))
 
 # What the recipe's teacher_run section changes has to be given as flags here.
-exec python training_scripts/train.py --config "$recipe" --method supervised --supervised.loss asl \
+exec mlic train --config "$recipe" --method supervised --supervised.loss asl \
   --partition "$teachers/$kind/partition.json" --part "$part" \
   --output_dir "$teachers/$kind/part_$part" "$@"

@@ -52,7 +52,7 @@ class PartTeachers:
             if len(of_kind) != partitions[kind].num_parts:
                 raise ValueError(
                     f"The {kind} partition has {partitions[kind].num_parts} parts, but {len(of_kind)} teachers "
-                    "were given; train the missing ones with training_scripts/train_teachers.py."
+                    "were given; train the missing ones with `mlic train_teachers`."
                 )
         sizes = {teacher.pixels.image_size for of_kind in self.teachers.values() for teacher in of_kind}
         self.pixels: PixelSpec = next(iter(self.teachers.values()))[0].pixels

@@ -97,7 +97,7 @@ class Partition:
         """
         file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
         if not file.is_file():
-            raise FileNotFoundError(f"There is no partition file {file}; training_scripts/partition.py writes one.")
+            raise FileNotFoundError(f"There is no partition file {file}; `mlic partition` writes one.")
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             return _from_json(content)
@@ -111,7 +111,7 @@ def _from_json(content: Any) -> Partition:
     if content.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"format_version is {content.get('format_version')!r}, this library reads {FORMAT_VERSION}; "
-            "write it anew with training_scripts/partition.py."
+            "write it anew with `mlic partition`."
         )
     keys = (
         "kind",

@@ -1,4 +1,4 @@
-"""training_scripts/partition.py: from counts or a data set to partition.json and its picture."""
+"""`mlic partition`: from counts or a data set to partition.json and its picture."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlic_hf.cli import partition as script
+from mlic_hf.cli import run_verb
 from mlic_hf.methods.psd.partition import Partition
 from tests.methods.psd.test_partition_file import COOCCURRENCE, COUNTS, NAMES
-from training_scripts import partition as script
 
 pytest.importorskip("sklearn")
 
@@ -87,9 +88,12 @@ def test_counts_that_cannot_be_read_are_named(tmp_path: Path) -> None:
             script.read_counts(tmp_path / name)
 
 
-def test_a_user_error_is_one_line_and_exit_code_one(counts_file: Path, tmp_path: Path, capsys) -> None:
+def test_a_user_error_is_one_line_and_exit_status_two(counts_file: Path, tmp_path: Path, capsys) -> None:
     flags = ["--cooccurrence", str(counts_file), "--kind", "cgp", "--output_dir", str(tmp_path / "out")]
-    assert script.main([*flags, "--parts", "7"]) == 1
+    with pytest.raises(SystemExit) as ended:
+        run_verb("partition", [*flags, "--parts", "7"])
+    assert ended.value.code == 2
     assert capsys.readouterr().err == "error: 6 labels cannot form 7 parts; expected 1 to 6.\n"
     assert not (tmp_path / "out").exists()
-    assert script.main([*flags, "--parts", "2"]) == 0
+    run_verb("partition", [*flags, "--parts", "2"])
+    assert (tmp_path / "out" / "partition.json").is_file()

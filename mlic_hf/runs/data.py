@@ -1,0 +1,112 @@
+"""From the settings to the data sets of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_builders import load_splits
+from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform, transform_preset
+from mlic_hf.methods.psd.partition import Partition
+from mlic_hf.methods.views import PixelSpec
+from mlic_hf.runs.options import RunOptions
+
+
+@dataclass(frozen=True)
+class Data:
+    """The loaded splits, the labels a model answers for, and a description that goes into run.json."""
+
+    splits: Any
+    labels: LabelSpace
+    described: dict[str, Any]
+
+    def images(self, split: str | None, setting: str) -> Any:
+        """The rows of a split; None for no split.
+
+        Raises:
+            ValueError: if the data set does not have it.
+        """
+        if split is None:
+            return None
+        if split not in self.splits:
+            raise ValueError(
+                f"{setting} is {split!r}, but {self.described['name']} has the splits {', '.join(self.splits)}; "
+                "choose one of them, or let the builder cut one off with "
+                "--data_options '{\"validation_fraction\": 0.1}'."
+            )
+        return self.splits[split]
+
+
+def of_part(data: Data, partition: str, part: int) -> Data:
+    """The same images with the labels of one part of a partition; an image without any is a full negative.
+
+    Raises:
+        ValueError: if the partition is of other labels or has no such part.
+    """
+    loaded = Partition.load(partition)
+    loaded.positions(data.labels.names)
+    if not 0 <= part < loaded.num_parts:
+        raise ValueError(f"--part is {part}, but {partition} has the parts 0 to {loaded.num_parts - 1}.")
+    labels = data.labels.subset(loaded.parts[part])
+    described = data.described | {"labels": len(labels), "labels_hash": labels.hash}
+    return Data(data.splits, labels, described)
+
+
+def load_data(run: RunOptions) -> Data:
+    """Load a run's data set, with all its labels or those of one part of a partition."""
+    splits = load_splits(run.dataset, data_dir=run.data_dir, **run.data_options)
+    labels = LabelSpace.from_dataset(splits)
+    described = {
+        "name": run.dataset,
+        "options": run.data_options,
+        "labels": len(labels),
+        "labels_hash": labels.hash,
+        "splits": {name: {"images": len(rows), "hash": split_hash(rows)} for name, rows in splits.items()},
+    }
+    data = Data(splits, labels, described)
+    if run.partition is None or run.part is None:
+        return data
+    return of_part(data, run.partition, run.part)
+
+
+def split_hash(rows: Any) -> str:
+    """16 hex digits of the ids and labels of a split, in their order: two runs with one hash saw the same data."""
+    digest = hashlib.sha256()
+    columns = rows.select_columns(["image_id", "labels", "ignored"])
+    for row in columns:
+        digest.update(json.dumps([row["image_id"], row["labels"], row["ignored"]]).encode())
+    return digest.hexdigest()[:16]
+
+
+def training_set(run: RunOptions, data: Data, pixels: PixelSpec, views: int, seed: int) -> MultiLabelDataset:
+    """The augmented training images, sized and normalised as `pixels` says."""
+    transform = transform_preset(run.transform, pixels.image_size, pixels.mean, pixels.std, **run.transform_options)
+    return MultiLabelDataset(
+        data.images(run.train_split, "train_split"),
+        data.labels,
+        build_transform(transform),
+        views=views,
+        seed=seed,
+        cache_images=run.cache_images,
+    )
+
+
+def evaluation_set(run: RunOptions, data: Data, pixels: PixelSpec, split: str | None, setting: str) -> Any:
+    """The images of a split as the model sees them in use; None for no split."""
+    rows = data.images(split, setting)
+    if rows is None:
+        return None
+    transform = TransformConfig(kind="eval", **vars(pixels))
+    return MultiLabelDataset(rows, data.labels, build_transform(transform), cache_images=run.cache_images)
+
+
+def label_counts(data: Data, space: LabelSpace) -> list[int]:
+    """How many training images have each label of a model."""
+    rows = data.splits["train"].select_columns(["labels"])[:]["labels"]
+    counted = [0] * len(data.labels)
+    for labels in rows:
+        for label in labels:
+            counted[label] += 1
+    return [counted[position] for position in data.labels.positions(space.names)]

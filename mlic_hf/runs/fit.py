@@ -1,0 +1,278 @@
+"""Train one model into one folder: resumable, skipped when done, described by run.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from filelock import FileLock, Timeout
+from transformers import set_seed
+from transformers.utils.logging import disable_progress_bar
+
+from mlic_hf.data import collate
+from mlic_hf.methods.base import Method
+from mlic_hf.methods.registry import FOLDERS, extra_objectives, get_method
+from mlic_hf.methods.views import PixelSpec
+from mlic_hf.metrics import bootstrap_map, tune_thresholds
+from mlic_hf.modeling import MultiLabelImageProcessor
+from mlic_hf.runs.data import Data, evaluation_set, training_set
+from mlic_hf.runs.models import build_model
+from mlic_hf.runs.settings import Settings, settings_of
+from mlic_hf.training import MultiLabelTrainer
+from mlic_hf.training.checkpoint import find_checkpoints, publish, set_aside_unfinished
+
+logger = logging.getLogger(__name__)
+RUN = "run.json"
+#: settings that change where or how a run is made, not what it makes
+NOT_IDENTITY = {
+    *("config", "output_dir", "overwrite", "resume", "traceback", "push_to", "student_alone", "alone_run"),
+    *(
+        "dataloader_num_workers",
+        "cache_images",
+        "report_to",
+        "disable_tqdm",
+        "logging_steps",
+        "save_total_limit",
+        "psd.jobs",
+    ),
+}
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """The settings that make a run what it is, those of other methods left out, ready for JSON."""
+    own = f"{settings.run.method}."
+    kept = {
+        name: value
+        for name, value in settings.values.items()
+        if name not in NOT_IDENTITY and ("." not in name or name.startswith(own))
+    }
+    return json.loads(json.dumps(kept, sort_keys=True, default=str))
+
+
+def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings and, for those that are not among them, their defaults."""
+    known = settings_of(list(FOLDERS))
+    own = f"{values['method']}."
+    defaults = {
+        name: setting.default
+        for name, setting in known.items()
+        if name not in NOT_IDENTITY and ("." not in name or name.startswith(own))
+    }
+    values = {name: value for name, value in values.items() if "." not in name or name.startswith(own)}
+    return {**json.loads(json.dumps(defaults, default=str)), **values}
+
+
+def same_settings(told: dict[str, Any], settings: Settings) -> bool:
+    """Whether a run.json is that of a run with these settings."""
+    return with_defaults(told["settings"]) == with_defaults(identity(settings))
+
+
+def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, Any] | None, str | None]:
+    """What an output folder already holds: the run.json of a finished run, or a checkpoint to continue from.
+
+    Raises:
+        FileNotFoundError: if the checkpoint of `--resume` is not there.
+        ValueError: if the folder holds a run with other settings.
+    """
+    folder = Path(settings.training.output_dir)
+    if resume is not None and not Path(resume).is_dir():
+        raise FileNotFoundError(f"--resume is {resume}, but there is no such folder.")
+    told = folder / RUN
+    if told.is_file():
+        before = json.loads(told.read_text(encoding="utf-8"))
+        # A setting that was left at its default is the same as one that was given with that value.
+        was, now = with_defaults(before["settings"]), with_defaults(identity(settings))
+        differing = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
+        if differing:
+            name = differing[0]
+            raise ValueError(
+                f"{folder} holds a run with other settings ({', '.join(differing[:6])}; {name} was "
+                f"{was.get(name)!r} and is {now.get(name)!r} now). Choose another --output_dir, or start anew "
+                "with --overwrite true."
+            )
+        if before["finished"] and resume is None:
+            return before, None
+        processes = PartialState().num_processes
+        if before["processes"] != processes:
+            raise ValueError(
+                f"{folder} holds a run that {before['processes']} processes began, and this is {processes}: its steps "
+                "would be other steps. Start as many again, or start anew with --overwrite true."
+            )
+    aside = set_aside_unfinished(folder) if PartialState().is_main_process else None
+    if aside is not None:
+        logger.warning("A checkpoint was only half written when the last run ended; it now lies in %s.", aside)
+    PartialState().wait_for_everyone()
+    checkpoints = find_checkpoints(folder)
+    return None, resume or (str(checkpoints[-1]) if checkpoints else None)
+
+
+def versions() -> dict[str, str]:
+    """The versions a result depends on."""
+    names = (
+        "torch",
+        "torchvision",
+        "transformers",
+        "accelerate",
+        "timm",
+        "datasets",
+        "albumentations",
+        "numpy",
+    )
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def make_method(settings: Settings, data: Data, teacher: Any) -> Method:
+    """The student with the objectives of the method and those borrowed from others."""
+    student = build_model(settings.run, data.labels.names)
+    spec = get_method(settings.run.method)
+    objectives = list(spec.objectives(settings.method, student, teacher))
+    objectives += extra_objectives(settings.run.extra_losses, student, teacher)
+    own = PixelSpec.of_model(student)
+    largest = max([own.image_size] + ([] if teacher is None else [teacher.pixels.image_size]))
+    # The batch is as large as the largest model wants it; the student sees it reduced.
+    batch_pixels = PixelSpec(largest, own.mean, own.std)
+    return Method(student, objectives, teacher, student_pixels=own, batch_pixels=batch_pixels)
+
+
+def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
+    """Train one model, or take it up where it was left, or just read it if it is done.
+
+    Args:
+        settings: with an `output_dir` of its own.
+        data: the splits and the labels the model answers for.
+        teacher: a `Teacher`, or None.
+
+    Returns:
+        The content of run.json: settings, data, metrics on validation and test, versions.
+    """
+    run, args = settings.run, settings.training
+    for name in ("train_split", "eval_split", "test_split"):
+        data.images(getattr(run, name), name)  # a split that is missing is told before the training, not after
+    folder = Path(args.output_dir)
+    main_process = PartialState().is_main_process
+    if run.overwrite and main_process and folder.is_dir():
+        with sole_writer(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    PartialState().wait_for_everyone()
+    finished, resume = starting_point(settings, run.resume)
+    if finished is not None:
+        return finished | {"folder": str(folder)}
+    told = {
+        "format_version": 1,
+        "finished": False,
+        "method": run.method,
+        "settings": identity(settings),
+        "resolved": with_defaults(identity(settings)),
+        "data": data.described | {"train": run.train_split, "eval": run.eval_split, "test": run.test_split},
+        "command": " ".join(sys.argv),
+        "versions": versions(),
+        "seed": args.seed,
+        "processes": PartialState().num_processes,
+    }
+    with sole_writer(folder) if main_process else nullcontext():
+        if main_process:
+            write_run(folder, told)
+        set_seed(args.seed)
+        disable_progress_bar()  # of saving weights; that of the steps stays
+        trainer = make_trainer(settings, data, teacher)
+        trainer.train(resume_from_checkpoint=resume)
+        if not args.load_best_model_at_end and main_process:
+            publish(find_checkpoints(folder)[-1], folder)  # the last epoch's weights are the result
+        told |= results(trainer, settings, data)
+        told["finished"] = True
+        if main_process:
+            write_run(folder, told)
+        PartialState().wait_for_everyone()
+    return told | {"folder": str(folder)}
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder. The system drops the lock of a killed run, so none blocks its own resume.
+
+    Raises:
+        ValueError: if another run is writing there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"Another run is writing into {folder}; wait for it or choose another --output_dir."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrainer:
+    """The trainer of a run with its three data sets."""
+    run, args = settings.run, settings.training
+    method = make_method(settings, data, teacher)
+    seed = args.seed if args.data_augmentation_seed is None else args.data_augmentation_seed
+    return MultiLabelTrainer(
+        method,
+        args,
+        train_dataset=training_set(run, data, method.batch_pixels, method.views, seed),
+        eval_dataset=evaluation_set(run, data, method.student_pixels, run.eval_split, "eval_split"),
+        data_collator=collate,
+        processing_class=MultiLabelImageProcessor.for_model(method.student),
+    )
+
+
+def results(trainer: MultiLabelTrainer, settings: Settings, data: Data) -> dict[str, Any]:
+    """Scores of the best weights on validation and test, and thresholds tuned on validation into the config."""
+    run = settings.run
+    scores, labels, metrics = trainer.test(trainer.eval_dataset, "eval")
+    thresholds = tune_thresholds(scores, labels)
+    student = trainer.method.student
+    student.config.thresholds = [round(float(value), 6) for value in thresholds]
+    if trainer.args.should_save:
+        for place in (".", "plain", "ema"):
+            if (Path(trainer.args.output_dir) / place / "config.json").is_file():
+                student.config.save_pretrained(Path(trainer.args.output_dir) / place)
+    test = evaluation_set(run, data, trainer.method.student_pixels, run.test_split, "test_split")
+    told = {"metrics": metrics, "weights": trainer.scores}
+    if test is not None:
+        scores, labels, tested = trainer.test(test, "test")
+        interval = bootstrap_map(scores, labels)
+        told["metrics"] = metrics | tested | {"test_mAP_low": interval.low, "test_mAP_high": interval.high}
+    told["parameters"] = sum(p.numel() for p in student.parameters())
+    told["steps"] = trainer.state.global_step
+    told["log"] = trainer.state.log_history
+    return told
+
+
+def write_run(folder: Path, told: dict[str, Any]) -> None:
+    """Write run.json in one go, so that it is never half there."""
+    temporary = folder / f"{RUN}.tmp"
+    temporary.write_text(json.dumps(told, indent=1, default=_plain) + "\n", encoding="utf-8")
+    temporary.replace(folder / RUN)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) or hasattr(value, "item") else str(value)
+
+
+def only(settings: Settings, section: dict[str, Any], **changes: Any) -> Settings:
+    """The settings of a stage: the run's own without what is other stages', those of its section, what it fixes."""
+    others = {"teacher_run": {}, "alone_run": {}, "student_alone": False, "teacher": None, "teachers": None}
+    return settings.but(**{**others, **section, **changes})
