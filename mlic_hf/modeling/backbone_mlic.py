@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -128,6 +129,17 @@ class TimmBackbone(nn.Module):
         if pretrained:
             self.net.load_state_dict(read_pretrained(config, pretrained))
 
+    def set_image_size(self, config: MultiLabelConfig) -> None:
+        """Rebuild a network of fixed input size for the config's, with its weights and resampled position codes."""
+        if not self.net.pretrained_cfg.get("fixed_input_size"):
+            return
+        weights = self.net.state_dict()
+        net = create_network(config, pretrained=True, pretrained_cfg_overlay={"state_dict": weights})
+        some = next(self.net.parameters())
+        self.net = net.to(device=some.device, dtype=some.dtype)
+        self.gradient_checkpointing = self._checkpointing
+        self.train(self.training)
+
     def reparameterize(self) -> None:
         """Fuse parallel branches for inference. Raises ValueError if there are none."""
         fuse_branches(self.net, self.name)
@@ -182,6 +194,14 @@ class TimmBackbone(nn.Module):
     def classifier_names(self) -> tuple[str, ...]:
         """Prefixes of the classifier's keys in a checkpoint of the whole timm network."""
         return classifier_names(self.net)
+
+
+def start_anew(backbone: nn.Module, names: Sequence[str], config: MultiLabelConfig) -> None:
+    """Give the named tensors of a backbone the values of one just built, with its library's own initialisation."""
+    fresh, own = type(backbone)(config).state_dict(), backbone.state_dict()
+    with torch.no_grad():
+        for name in names:
+            own[name].copy_(fresh[name])
 
 
 def pooled(feature_map: Tensor) -> Tensor:

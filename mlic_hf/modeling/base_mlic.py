@@ -10,12 +10,13 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .backbone_mlic import TimmBackbone
+from .backbone_mlic import TimmBackbone, start_anew
 from .configuration_mlic import MultiLabelConfig
 from .outputs_mlic import MultiLabelOutput, known_cell_loss
 
 # bytes; where torch's own allocator starts every tensor
 ALIGNMENT = 64
+BACKBONE = "backbone."
 
 
 @dataclass
@@ -144,18 +145,47 @@ class MultiLabelModel(PreTrainedModel):
         return model
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; the weights are then moved to aligned memory, so that logits are bit-equal.
+    def from_pretrained(cls, *args: Any, image_size: int | None = None, **kwargs: Any) -> Any:
+        """As in transformers. Tensors of the backbone that are missing start as in a new network of its library.
 
-        A checkpoint is mapped into memory, where its tensors start anywhere; matrix products of few rows round
-        differently there.
+        The weights are moved to aligned memory, so that logits are bit-equal: a checkpoint is mapped into memory,
+        where its tensors start anywhere; matrix products of few rows round differently there.
+
+        Args:
+            *args, **kwargs: as in transformers.
+            image_size: another input size than the stored one, see `set_image_size`.
+
+        Raises:
+            ValueError: when a tensor of the backbone has another shape, `ignore_mismatched_sizes` or not: it
+                belongs to another network or input size.
         """
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        with_info = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model._complete_backbone(info)
         for tensor in (*model.parameters(), *model.buffers()):
             if tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT != 0:
                 tensor.data = tensor.data.clone()
-        return loaded
+        if image_size is not None:
+            model.set_image_size(image_size)
+        return (model, info) if with_info else model
+
+    def _complete_backbone(self, info: dict[str, Any]) -> None:
+        wrong = sorted(entry for entry in info["mismatched_keys"] if entry[0].startswith(BACKBONE))
+        if wrong:
+            name, found, wanted = wrong[0]
+            raise ValueError(
+                f"{len(wrong)} tensors of the backbone do not fit {self.config.backbone} at {self.config.image_size} "
+                f"pixels, the first {name}: {tuple(found)}, expected {tuple(wanted)}. For another input size "
+                "leave config and shapes alone and pass image_size= to from_pretrained."
+            )
+        missing = sorted(key.removeprefix(BACKBONE) for key in info["missing_keys"] if key.startswith(BACKBONE))
+        if missing:
+            start_anew(self.backbone, missing, self.config)
+
+    def set_image_size(self, image_size: int) -> None:
+        """Make this a model for another input size, in place; weights stay, position codes are resampled."""
+        self.config.image_size = image_size
+        self.backbone.set_image_size(self.config)
 
     def reparameterize(self) -> Any:
         """Fuse the backbone's parallel branches (RepVGG and its like) for inference; returns the model.
