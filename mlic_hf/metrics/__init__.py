@@ -1,7 +1,14 @@
 """Metrics one can publish: numpy functions, one definition each, stated in docs/metrics.md."""
 
 from mlic_hf.metrics.average_precision import AveragePrecisionKind, average_precision, mean_average_precision
-from mlic_hf.metrics.bootstrap import BootstrapInterval, bootstrap_map, paired_bootstrap_map, resampled_images
+from mlic_hf.metrics.bootstrap import (
+    BootstrapInterval,
+    bootstrap_map,
+    paired_bootstrap_gain,
+    paired_bootstrap_map,
+    resampled_images,
+    resampled_pairs,
+)
 from mlic_hf.metrics.calibration import calibration_error
 from mlic_hf.metrics.count_based_f1 import count_based_f1
 from mlic_hf.metrics.decisions import (
@@ -31,12 +38,14 @@ __all__ = [
     "hamming_loss",
     "mean_average_precision",
     "multilabel_metrics",
+    "paired_bootstrap_gain",
     "paired_bootstrap_map",
     "per_label_metrics",
     "precision_recall_curves",
     "precision_recall_f1",
     "ranking_metrics",
     "resampled_images",
+    "resampled_pairs",
     "roc_auc",
     "subset_accuracy",
     "tune_thresholds",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,12 +74,49 @@ def paired_bootstrap_map(
     Raises:
         ValueError: as `bootstrap_map`.
     """
-    scores, targets = as_arrays(scores, targets)
-    baseline, _ = as_arrays(baseline, targets)
-    value = mean_average_precision(scores, targets)[0] - mean_average_precision(baseline, targets)[0]
-    weights = _draw(len(scores), resamples, confidence, seed)
-    difference = _resampled_map(scores, targets, weights) - _resampled_map(baseline, targets, weights)
-    return _interval(value, difference, confidence)
+    return paired_bootstrap_gain([scores], [baseline], targets, resamples, confidence, seed)
+
+
+def paired_bootstrap_gain(
+    scores: Sequence[Any],
+    baselines: Sequence[Any],
+    targets: Any,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> BootstrapInterval:
+    """Percentile bootstrap of the mean over runs of mAP(run) - mAP(its baseline), over images and runs together.
+
+    A method is trained several times, each time beside a baseline that shares its seed. Each resample draws images,
+    the same for all models, and as many pairs as there are, with replacement. An interval that excludes 0 says that
+    the methods differ by more than the choice of images and the luck of the seeds explain. Of n pairs a bootstrap
+    shows (n - 1) / n of their variance: with two or three the interval is somewhat too narrow.
+
+    Args:
+        scores, baselines: a run's (images, labels) each, in the same order of seeds.
+        targets: (images, labels) of 1, 0 and -1 (left out), common to all.
+        resamples, confidence, seed: as in `bootstrap_map`; the pairs are drawn by `resampled_pairs`.
+
+    Raises:
+        ValueError: no runs, or not as many baselines; as `bootstrap_map`.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 8 (more than one source of variation).
+    """
+    if not scores or len(scores) != len(baselines):
+        raise ValueError(f"found {len(scores)} runs and {len(baselines)} baselines; expected one for each, and some.")
+    pairs = [(as_arrays(run, targets)[0], as_arrays(baseline, targets)[0]) for run, baseline in zip(scores, baselines)]
+    targets = as_arrays(scores[0], targets)[1]
+    values = [mean_average_precision(a, targets)[0] - mean_average_precision(b, targets)[0] for a, b in pairs]
+    weights = _draw(len(targets), resamples, confidence, seed)
+    gains = np.stack([_resampled_map(a, targets, weights) - _resampled_map(b, targets, weights) for a, b in pairs])
+    drawn = resampled_pairs(len(pairs), resamples, seed)
+    samples = gains[drawn, np.arange(resamples)[:, None]].mean(axis=1)
+    return _interval(float(np.mean(values)), samples, confidence)
+
+
+def resampled_pairs(pairs: int, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, pairs) the pairs of runs that each resample draws: a function of its three arguments alone."""
+    return np.random.default_rng([seed, resamples, pairs]).integers(0, pairs, (resamples, pairs))
 
 
 def resampled_images(images: int, seed: int, resample: int) -> np.ndarray:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlic_hf.metrics import bootstrap_map, mean_average_precision, paired_bootstrap_map, resampled_images
+from mlic_hf.metrics import (
+    bootstrap_map,
+    mean_average_precision,
+    paired_bootstrap_gain,
+    paired_bootstrap_map,
+    resampled_images,
+    resampled_pairs,
+)
 from tests.metrics import inputs
 
 
@@ -40,6 +47,47 @@ def test_paired_difference_uses_the_same_images() -> None:
     same = paired_bootstrap_map(scores, scores, targets, resamples=10)
     assert (same.low, same.high) == (0.0, 0.0)
     assert paired.low > 0  # the scores of this fixture are better than those drawn for other targets
+
+
+def test_a_gain_over_seeds_equals_drawing_images_and_pairs_anew() -> None:
+    scores, targets = inputs.make("left_out", images=60)
+    noise = np.random.default_rng(0)
+    runs = [scores + noise.normal(size=scores.shape) for _ in range(3)]
+    others = [scores + 2 * noise.normal(size=scores.shape) for _ in range(3)]
+    gain = paired_bootstrap_gain(runs, others, targets, resamples=40, seed=5)
+
+    def naive(rows: np.ndarray, pairs: np.ndarray) -> float:
+        def score(run: np.ndarray) -> float:
+            return mean_average_precision(run[rows], targets[rows])[0]
+
+        return float(np.mean([score(runs[pair]) - score(others[pair]) for pair in pairs]))
+
+    drawn = [naive(resampled_images(60, 5, r), pairs) for r, pairs in enumerate(resampled_pairs(3, 40, 5))]
+    np.testing.assert_allclose(gain.samples, drawn, rtol=1e-12)
+    assert gain.value == pytest.approx(naive(np.arange(60), np.arange(3)))
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    scores, targets = inputs.make("left_out", images=400)
+    noise = np.random.default_rng(1).normal(size=scores.shape)
+    spread = [scores + factor * noise for factor in (0.0, 1.0, 2.0)]
+    equal = [spread[1]] * 3
+
+    def width(runs: list[np.ndarray]) -> float:
+        gain = paired_bootstrap_gain(runs, [scores] * 3, targets, resamples=200)
+        return gain.high - gain.low
+
+    one = paired_bootstrap_map(spread[1], scores, targets, resamples=200)
+    assert width(equal) == pytest.approx(one.high - one.low)  # runs that agree add nothing to the images' share
+    assert width(spread) > 1.5 * width(equal)
+
+
+def test_a_gain_wants_a_baseline_for_every_run() -> None:
+    scores, targets = inputs.make("plain")
+    with pytest.raises(ValueError, match="found 2 runs and 1 baselines"):
+        paired_bootstrap_gain([scores, scores], [scores], targets)
+    with pytest.raises(ValueError, match="found 0 runs"):
+        paired_bootstrap_gain([], [], targets)
 
 
 def test_the_interval_covers_what_it_says() -> None:
