@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mlic_hf.data.adapted_rows import AdaptedRows, AdaptedStream, without_images
+from mlic_hf.data.adapter import adapt
 from mlic_hf.data.class_weights import class_weights
 from mlic_hf.data.co_occurrence_counts import co_occurrence_counts
 from mlic_hf.data.collate import collate
@@ -17,11 +19,14 @@ from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_pr
 
 __all__ = [
     "PRESETS",
+    "AdaptedRows",
+    "AdaptedStream",
     "EpochSampler",
     "ImageTransform",
     "LabelSpace",
     "MultiLabelDataset",
     "TransformConfig",
+    "adapt",
     "build_transform",
     "class_weights",
     "co_occurrence_counts",
@@ -31,4 +36,5 @@ __all__ = [
     "stateless_generator",
     "stratified_split",
     "transform_preset",
+    "without_images",
 ]

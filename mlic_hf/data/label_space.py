@@ -108,8 +108,10 @@ class LabelSpace:
             (labels,) float32: 1 positive, 0 negative, -1 ignored.
 
         Raises:
-            ValueError: an id outside 0..labels-1, or one that is both positive and ignored.
+            ValueError: an id outside 0..labels-1, one that is both positive and ignored, or a multi-hot row
+                in the place of the ids.
         """
+        refuse_multi_hot(labels, len(self), "The list of label ids")
         row = torch.zeros(len(self))
         for ids, value in ((ignored, -1.0), (labels, 1.0)):
             for label in ids:
@@ -129,9 +131,13 @@ class LabelSpace:
     def from_dataset(cls, dataset: Any) -> LabelSpace:
         """The label space of a `datasets.Dataset` or `DatasetDict` (feature `labels`, a list of ClassLabel).
 
+        Rows that know their label space (those of `adapt`) are asked for it.
+
         Raises:
             ValueError: there are no ClassLabel names, or two splits have different ones.
         """
+        if isinstance(space := getattr(dataset, "label_space", None), cls):
+            return space
         if isinstance(dataset, Mapping):
             spaces = {split: cls.from_dataset(part) for split, part in dataset.items()}
             if len(set(spaces.values())) != 1:
@@ -165,3 +171,16 @@ class LabelSpace:
                 "mend the model's config.json."
             )
         return cls(names[key] for key in range(len(names)))
+
+
+def refuse_multi_hot(ids: Sequence[int], width: int, where: str) -> None:
+    """Refuse a list of ids that can only be a multi-hot row: a 0 or 1 for every label, and not all different.
+
+    Raises:
+        ValueError: it is one; the sentence begins with `where`.
+    """
+    if len(ids) == width and len(set(ids)) < width and set(ids) <= {0, 1}:
+        raise ValueError(
+            f"{where} is {list(ids)[:12]}: a 0 or 1 for each of the {width} labels, so a multi-hot row where "
+            "a list of ids was expected; pass the data through mlic_hf.data.adapt(data, labels=names)."
+        )

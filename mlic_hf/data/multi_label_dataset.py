@@ -25,8 +25,9 @@ class MultiLabelDataset(Dataset):
     reaches workers that are already running.
 
     Args:
-        rows: a `datasets.Dataset` with the columns of `dataset_builders`, or a sequence of dicts with the
-            same keys (labels as ids or names; image as a path, bytes or Pillow image; `ignored` is optional).
+        rows: what `adapt` returns: a `datasets.Dataset` with the columns of `dataset_builders`, or anything
+            that gives dicts with the same keys (labels as ids or names; image as a path, bytes or Pillow
+            image; `ignored` is optional).
         label_space: the labels of the model. Those of the rows are matched to it by name; labels of the rows
             that are not in it are dropped, so a part of the labels trains on its own labels only.
         transform: `transform(image, generator) -> (3, H, W)`, of `build_transform`.
@@ -138,7 +139,7 @@ def undecoded(rows: Any) -> Any:
     if missing:
         raise ValueError(
             f"The dataset has the columns {', '.join(rows.column_names)}, but needs "
-            f"{', '.join(sorted(missing))} as well; load it with dataset_builders.load_splits."
+            f"{', '.join(sorted(missing))} as well; pass it through mlic_hf.data.adapt first."
         )
     return rows.select_columns(wanted).cast_column("image", datasets.Image(decode=False))
 
@@ -149,7 +150,8 @@ def match_labels(
     """How the rows' own label ids map to those of a label space, by name.
 
     Args:
-        rows: with `features` (a `datasets.Dataset`), or without (then ids are those of the label space).
+        rows: with `features` (a `datasets.Dataset`) or `label_space` (of `adapt`), or without both (then ids
+            are those of the target).
         label_space: the target.
         missing_labels: "raise" or "ignored", for names of the label space that the rows do not have.
 
@@ -160,7 +162,7 @@ def match_labels(
     Raises:
         ValueError: names are missing and missing_labels is "raise".
     """
-    if getattr(rows, "features", None) is None:
+    if getattr(rows, "features", None) is None and getattr(rows, "label_space", None) is None:
         return None, []
     own = LabelSpace.from_dataset(rows)
     missing = [name for name in label_space.names if name not in own]
