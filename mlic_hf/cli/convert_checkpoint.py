@@ -7,7 +7,6 @@ mlic convert_checkpoint --checkpoint checkpoints/coco_model --epoch 15 --output_
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ValueError(f"{folder} already holds a model; choose another --output_dir or give --overwrite.")
     # imported here, so that --help is quick
     from mlic_hf.hub.convert import build_model, convert_state
+    from mlic_hf.hub.privacy import command_line
     from mlic_hf.hub.read_original import read_original
     from mlic_hf.hub.save import library_versions, save_model
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = {
         "method": converted.origin.method,
         "origin": f"Converted from an original checkpoint ({converted.origin.name}; `{name}`).",
-        "command": shlex.join(["python", "-m", "mlic_hf.cli.convert_checkpoint", *(arguments or sys.argv[1:])]),
+        "command": command_line(["mlic convert_checkpoint", *(arguments or sys.argv[1:])]),
         "versions": library_versions(),
     }
     save_model(model, folder, run)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from mlic_hf.hub.privacy import command_line, publishable
+
 # how a trainer puts the split in front of a metric's name, and what it counts beside quality
 SPLITS = {"eval": "validation", "test": "test"}
 NOT_QUALITY = ("runtime", "per_second", "loss", "labels_without_positives", "epoch")
@@ -124,7 +126,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
     config = read_json(folder / "config.json")
     if not config:
         raise FileNotFoundError(f"{folder} has no config.json, so it is no checkpoint folder; save a model there.")
-    run = read_json(folder / "run.json")
+    run = publishable(read_json(folder / "run.json"), folder)  # an older one may hold anything
     thresholds = config.get("thresholds")
     found = CardFacts(
         model_type=config.get("model_type"),
@@ -138,22 +140,13 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         origin=run.get("origin"),
         data=run.get("data") or {},
         metrics=run.get("metrics") or {},
-        command=command_line(run.get("command")),
+        command=None if run.get("command") is None else command_line(run["command"]),
         versions=run.get("versions") or {},
         seed=run.get("seed"),
         weights=read_json(folder / "weights.json"),
         license=run.get("license"),
     )
     return merge_facts(found, facts)
-
-
-def command_line(command: Any) -> str | None:
-    """A command given as text or as a list of arguments, as one line for a shell."""
-    if isinstance(command, (list, tuple)):
-        import shlex
-
-        return shlex.join(str(part) for part in command)
-    return command
 
 
 def merge_facts(found: CardFacts, facts: CardFacts | Mapping[str, Any] | None) -> CardFacts:

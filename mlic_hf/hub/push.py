@@ -15,6 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from mlic_hf.hub.card import write_card
 from mlic_hf.hub.check import check_checkpoint
 from mlic_hf.hub.save import save_model
+from mlic_hf.hub.scan import refuse_private
 from mlic_hf.modeling import MultiLabelModel
 
 Result = TypeVar("Result")
@@ -61,12 +62,14 @@ def push_folder(
         the commit id, after every file has been verified under it.
 
     Raises:
-        FileNotFoundError, ValueError: when the folder is not fit to be published; nothing is sent then.
+        FileNotFoundError, ValueError: when the folder is not fit to be published, or a file holds a secret or a path
+            of somebody's home folder; nothing is sent then.
         OSError: when the upload failed for good; the sentence says what the repository holds.
     """
     check_checkpoint(folder)
     write_card(folder, {**(facts or {}), "repo_id": repo_id})
     files = files_to_push(folder)
+    refuse_private(files)
     api = api or HfApi()
 
     def create() -> str:

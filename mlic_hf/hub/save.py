@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlic_hf.hub.card import write_card
+from mlic_hf.hub.privacy import publishable
 from mlic_hf.modeling import MultiLabelImageProcessor, MultiLabelModel
 
 
@@ -27,7 +28,7 @@ def save_model(model: MultiLabelModel, folder: str | Path, run: Mapping[str, Any
     model.save_pretrained(folder)
     MultiLabelImageProcessor.for_model(model).save_pretrained(folder)
     if run is not None:
-        (folder / "run.json").write_text(json.dumps(dict(run), indent=1), encoding="utf-8")
+        (folder / "run.json").write_text(json.dumps(publishable(run, folder), indent=1), encoding="utf-8")
     write_card(folder)
     return folder
 

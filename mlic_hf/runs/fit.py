@@ -20,6 +20,7 @@ from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from mlic_hf.data import collate
+from mlic_hf.hub.privacy import command_line, publishable
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import FOLDERS, extra_objectives, get_method
 from mlic_hf.methods.views import PixelSpec
@@ -49,14 +50,14 @@ NOT_IDENTITY = {
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """The settings that make a run what it is, those of other methods left out, ready for JSON."""
+    """The settings that make a run what it is, those of other methods left out, ready for a run.json."""
     own = f"{settings.run.method}."
     kept = {
         name: value
         for name, value in settings.values.items()
         if name not in NOT_IDENTITY and ("." not in name or name.startswith(own))
     }
-    return json.loads(json.dumps(kept, sort_keys=True, default=str))
+    return publishable(json.loads(json.dumps(kept, sort_keys=True, default=str)), settings.training.output_dir)
 
 
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +75,8 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
 
 def same_settings(told: dict[str, Any], settings: Settings) -> bool:
     """Whether a run.json is that of a run with these settings."""
-    return with_defaults(told["settings"]) == with_defaults(identity(settings))
+    before = publishable(told["settings"], settings.training.output_dir)
+    return with_defaults(before) == with_defaults(identity(settings))
 
 
 def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, Any] | None, str | None]:
@@ -91,7 +93,7 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
     if told.is_file():
         before = json.loads(told.read_text(encoding="utf-8"))
         # A setting that was left at its default is the same as one that was given with that value.
-        was, now = with_defaults(before["settings"]), with_defaults(identity(settings))
+        was, now = with_defaults(publishable(before["settings"], folder)), with_defaults(identity(settings))
         differing = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
         if differing:
             name = differing[0]
@@ -180,7 +182,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         "settings": identity(settings),
         "resolved": with_defaults(identity(settings)),
         "data": data.described | {"train": run.train_split, "eval": run.eval_split, "test": run.test_split},
-        "command": " ".join(sys.argv),
+        "command": command_line(sys.argv),
         "versions": versions(),
         "seed": args.seed,
         "processes": PartialState().num_processes,
@@ -262,9 +264,10 @@ def results(trainer: MultiLabelTrainer, settings: Settings, data: Data) -> dict[
 
 
 def write_run(folder: Path, told: dict[str, Any]) -> None:
-    """Write run.json in one go, so that it is never half there."""
+    """Write run.json in one go, so that it is never half there, and without anything that nobody should publish."""
     temporary = folder / f"{RUN}.tmp"
-    temporary.write_text(json.dumps(told, indent=1, default=_plain) + "\n", encoding="utf-8")
+    plain = publishable(json.loads(json.dumps(told, default=_plain)), folder)
+    temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     temporary.replace(folder / RUN)
 
 

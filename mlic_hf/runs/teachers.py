@@ -22,6 +22,7 @@ from accelerate import PartialState
 from torch.utils.data import DataLoader
 
 from mlic_hf.data import co_occurrence_counts, collate, transform_preset
+from mlic_hf.hub.privacy import without_secrets
 from mlic_hf.methods.psd.logit_cache import LogitCache, compute_cache, load_cache, save_cache
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
@@ -147,7 +148,7 @@ def start(job: Job, gpu: int | None) -> subprocess.Popen:
     job.folder.mkdir(parents=True, exist_ok=True)
     recipe = job.folder / "settings.yaml"
     values = {name: value for name, value in job.settings.values.items() if name != "config"}
-    recipe.write_text(yaml.safe_dump(nested(values)), encoding="utf-8")
+    recipe.write_text(yaml.safe_dump(nested(without_secrets(values))), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in LAUNCHER}
     if gpu is None:
         environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -115,6 +115,25 @@ def test_a_mistake_of_the_user_is_not_retried(folder: Path, hub: tuple[LoopbackH
     assert not is_transient(ValueError("wrong"))
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("run.json", {"settings": {"hub_token": "abc"}}, r"run\.json, settings\.hub_token: a secret"),
+        ("config.json", {"teacher": "/home/bob/runs/teacher"}, r"config\.json, teacher: a path of somebody's home"),
+        ("weights.json", {"note": "hf_" + "aB3" * 11}, r"weights\.json, note: a Hugging Face token"),
+    ],
+)
+def test_a_secret_or_a_private_path_is_not_sent(
+    name: str, change: dict[str, object], said: str, folder: Path, hub: tuple[LoopbackHub, HfApi]
+) -> None:
+    server, api = hub
+    before = json.loads((folder / name).read_text()) if (folder / name).is_file() else {}
+    (folder / name).write_text(json.dumps({**before, **change}))
+    with pytest.raises(ValueError, match=said):
+        push_folder(folder, REPO, api=api)
+    assert server.requests == []
+
+
 def test_push_model_writes_the_card_too(hub: tuple[LoopbackHub, HfApi]) -> None:
     server, api = hub
     push_model(tiny_model("mlic_linear"), REPO, {"method": "oass"}, api=api, wait=0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
+from mlic_hf.hub import write_card
 from mlic_hf.runs.fit import sole_writer
 from tests.scripts.folder import DECODER, start
 
@@ -25,7 +26,7 @@ def test_distil_trains_the_teacher_the_student_alone_and_the_student(distilled: 
         assert written["finished"] is True
         assert 0 < written["metrics"]["eval_mAP"] <= 1
         assert told["metrics"] == written["metrics"]
-    assert outcome["student"]["settings"]["teacher"] == str(output / "teacher")
+    assert outcome["student"]["settings"]["teacher"] == "../teacher"
 
 
 def test_the_same_command_again_only_reads(distilled: tuple, folder: Path) -> None:
@@ -78,6 +79,27 @@ def test_a_teacher_with_other_labels_is_refused(distilled: tuple, folder: Path, 
         start("l2d", other, tmp_path / "run", *DECODER, "--teacher", str(output / "teacher"))
 
 
+def test_no_file_of_a_run_holds_a_secret_or_a_private_path(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "hf_" + "aB3" * 11
+    home = tmp_path / "home" / "bob"
+    flags = ["--psd.parts", "2", "--psd.kinds", '["random"]', "--psd.jobs", "1", "--hub_token", token]
+    flags += ["--teacher_run", json.dumps({"hub_token": token})]
+    output = home / "runs" / "psd"
+    # as the process would see them
+    monkeypatch.setattr(sys, "argv", [str(home / "train.py"), *flags, "--data_dir", str(home / "pictures")])
+    start("psd", folder, output, *flags)
+    again = start("psd", folder, output, *flags)
+    assert again["student"]["finished"]
+    written = [path for path in output.rglob("*") if path.is_file()]
+    assert len(written) > 20
+    assert [path.name for path in written if token.encode() in path.read_bytes()] == []
+    told = [(output / "student" / "run.json").read_text(), write_card(output / "student").read_text()]
+    assert "train.py" in told[0]
+    assert not any(str(tmp_path) in text for text in told)
+
+
 def test_psd_trains_its_teachers_as_jobs_and_then_the_student(folder: Path, tmp_path: Path) -> None:
     flags = ["--psd.parts", "2", "--psd.kinds", '["random"]', "--psd.jobs", "2"]
     outcome = start("psd", folder, tmp_path / "psd", *flags)
@@ -113,7 +135,7 @@ def test_mulcon_runs_its_two_stages(folder: Path, tmp_path: Path) -> None:
     assert set(outcome) == {"stage_one", "student"}
     assert "loss_contrast" not in outcome["stage_one"]["log"][0]
     assert outcome["student"]["log"][0]["loss_contrast"] > 0
-    assert outcome["student"]["settings"]["init_from"] == str(tmp_path / "mulcon" / "stage_one")
+    assert outcome["student"]["settings"]["init_from"] == "../stage_one"
 
 
 @pytest.mark.parametrize(
