@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mlic_hf import losses
 from tests.losses import oracles
+from tests.losses.cases import weighed
 
 SHAPES = [(64, 80, 768), (128, 500, 768), (32, 20, 768)]
 POSITIVES = {80: 2.9, 500: 13.6, 20: 1.5}  # labels an image: about COCO's, VG500's and VOC's
@@ -99,7 +100,7 @@ def build_cases(images: int, labels: int, width: int, device: str) -> dict[str, 
             [et, y],
         ),
         "both embeddings (LED)": (
-            losses.label_embedding_distillation,
+            lambda s, t, y: weighed(*losses.label_embedding_distillation(s, t, y)),
             lambda s, t, y: (
                 100 * oracles.class_aware_distillation(s, t, y) + 1000 * oracles.instance_aware_distillation(s, t, y)
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,7 +54,7 @@ def asymmetric_loss(
     positive = targets.clamp(min=0)
     p, q = torch.sigmoid(logits), torch.sigmoid(-logits)
     # log-sigmoids keep the digits that 1 - sigmoid loses; only the shifted q has to be taken as it is
-    least = torch.as_tensor(eps, dtype=logits.dtype).log().item()
+    least = math.log(eps)
     log_p = F.logsigmoid(logits).clamp(min=least)
     if clip > 0:
         q = (q + clip).clamp(max=1)

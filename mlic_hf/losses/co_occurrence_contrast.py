@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .positive_groups import Block, positive_groups, take_cells
+from .positive_groups import Block, positive_cells, positive_groups, take_cells
 from .precision import full_precision
 from .reduction import reduce_images
 
@@ -66,7 +66,7 @@ def co_occurrence_contrast(
         raise ValueError(
             f"graph embeddings {tuple(anchors.shape)} must begin with the targets' shape {tuple(targets.shape)}."
         )
-    groups = positive_groups(targets, "image", smallest=1)
+    groups = positive_groups(positive_cells(targets), "image", smallest=1, device=anchors.device)
     rows = take_cells(anchors, groups.cells)
     views = [take_cells(view.detach(), groups.cells) for view in (positive_view, negative_view)]
     own = torch.stack([(rows * view).sum(dim=1) for view in views], dim=1) / temperature

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -46,23 +48,30 @@ def gather_with_gradient(rows: Tensor) -> Tensor:
     return rows if world_size() == 1 else _AllGather.apply(rows)
 
 
-def gather_rows(rows: Tensor) -> Tensor:
+def gather_sizes(rows: Tensor) -> list[int]:
+    """The length of every process's rows; the host waits for the device once."""
+    if world_size() == 1:
+        return [len(rows)]
+    own = torch.full((1,), len(rows), device=rows.device)
+    sizes = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(sizes, own)
+    return torch.cat(sizes).tolist()
+
+
+def gather_rows(rows: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
     """`gather_with_gradient` for first dimensions that differ between processes.
 
     Args:
         rows: (n, ...), n may differ, the rest may not; n may be 0.
+        sizes: each process's n where it is known; None asks the others (`gather_sizes`).
 
     Returns:
         All real rows, in the order of the ranks; the input itself in a single process.
     """
     if world_size() == 1:
         return rows
-    own = torch.tensor([len(rows)], device=rows.device)
-    sizes_list = [torch.empty_like(own) for _ in range(world_size())]
-    dist.all_gather(sizes_list, own)
-    sizes = torch.cat(sizes_list)
-    largest = int(sizes.max())
+    sizes = gather_sizes(rows) if sizes is None else sizes
+    largest = max(sizes)
     padding = rows.new_zeros(largest - len(rows), *rows.shape[1:])
     gathered = gather_with_gradient(torch.cat([rows, padding]))
-    real = torch.arange(largest, device=rows.device) < sizes[:, None]
-    return gathered[real.flatten()]
+    return torch.cat([part[:size] for part, size in zip(gathered.split(largest), sizes)]) if largest else gathered

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,19 +42,32 @@ class Block:
 
 @dataclass(frozen=True)
 class PositiveGroups:
-    """Flat cell numbers (image * labels + label) of the pairs, sorted by group, and the blocks they fill."""
+    """The pairs sorted by group, and the blocks they fill."""
 
-    cells: Tensor
+    cells: Tensor  # (pairs,) flat numbers image * labels + label
+    rows: Tensor  # (pairs,) their numbers among all positive cells, images first
     blocks: list[Block]
 
 
-def positive_groups(targets: Tensor, by: str, smallest: int = 2) -> PositiveGroups:
+def positive_cells(targets: Tensor) -> np.ndarray:
+    """(B, C) bool on the host: where the targets are positive.
+
+    How the pairs are laid out depends on their numbers, so a GPU has to be waited for here; everything that
+    follows is planned on the host and sent back without waiting. A loss calls this once.
+    """
+    return (targets > 0).cpu().numpy()
+
+
+def positive_groups(
+    positive: np.ndarray, by: str, smallest: int = 2, device: torch.device | str = "cpu"
+) -> PositiveGroups:
     """Group the positive cells by "label" or by "image", dropping groups of fewer than `smallest`.
 
     Args:
-        targets: (B, C) in {0, 1, -1}.
+        positive: (B, C) bool, of `positive_cells`.
         by: "label" or "image".
         smallest: the least number of pairs a group needs to count.
+        device: where the rows lie that will be laid out.
 
     Returns:
         The pairs and their blocks; no block when no group is large enough.
@@ -63,35 +77,50 @@ def positive_groups(targets: Tensor, by: str, smallest: int = 2) -> PositiveGrou
     """
     if by not in ("label", "image"):
         raise ValueError(f'by is "{by}"; expected "label" or "image".')
-    positive = targets > 0
+    by_group = positive.T if by == "label" else positive
+    sizes = by_group.sum(axis=1)
+    order = sizes.argsort(kind="stable")
+    order = order[np.searchsorted(sizes[order], smallest) :]
+    sizes = sizes[order]
+    group, other = by_group[order].nonzero()
     num_labels = positive.shape[1]
-    by_group = positive.t() if by == "label" else positive
-    sizes, order = by_group.sum(dim=1).sort(stable=True)
-    host_sizes = sizes.cpu()
-    first = int((host_sizes < smallest).sum())
-    order, sizes, host_sizes = order[first:], sizes[first:], host_sizes[first:]
-    group, other = by_group[order].nonzero(as_tuple=True)
     cells = other * num_labels + order[group] if by == "label" else order[group] * num_labels + other
-    starts = sizes.cumsum(0) - sizes
-    offset = torch.arange(len(cells), device=cells.device) - starts[group]
-    blocks = []
-    for begin, end in _cuts(host_sizes, FREE_PAIRS_CPU if cells.device.type == "cpu" else FREE_PAIRS):
-        width = int(host_sizes[end - 1])
-        start, stop = int(host_sizes[:begin].sum()), int(host_sizes[:end].sum())
-        place = (group[start:stop] - begin) * width + offset[start:stop]
-        blocks.append(Block(start, stop, end - begin, width, place, sizes[begin:end]))
-    return PositiveGroups(cells, blocks)
+    stops = sizes.cumsum()
+    place = np.arange(len(cells)) - (stops - sizes)[group]
+    free = FREE_PAIRS_CPU if torch.device(device).type == "cpu" else FREE_PAIRS
+    cuts = [
+        (begin, end, int(sizes[end - 1]), int(stops[begin] - sizes[begin]), int(stops[end - 1]))
+        for begin, end in _cuts(sizes, free)
+    ]
+    for begin, _, width, start, stop in cuts:
+        place[start:stop] += (group[start:stop] - begin) * width
+    rows = positive.ravel().cumsum()[cells] - 1
+    plan = send(np.concatenate([cells, rows, place, sizes]), device)
+    sent_cells, sent_rows, places, counts = plan.split([len(cells), len(rows), len(place), len(sizes)])
+    blocks = [
+        Block(start, stop, end - begin, width, places[start:stop], counts[begin:end])
+        for begin, end, width, start, stop in cuts
+    ]
+    return PositiveGroups(sent_cells, sent_rows, blocks)
 
 
-def _cuts(sizes: Tensor, free: int) -> list[tuple[int, int]]:
+def send(numbers: np.ndarray, device: torch.device | str) -> Tensor:
+    """An array of whole numbers as a tensor on a device; nothing waits for the copy."""
+    tensor = torch.from_numpy(numbers)
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def _cuts(sizes: np.ndarray, free: int) -> list[tuple[int, int]]:
     """Ranges of groups, sizes ascending, whose padding wastes no more pairs than they hold and `free` ones."""
     squares = sizes**2
     cuts: list[tuple[int, int]] = []
     end = len(sizes)
     while end:
         # from the largest group down: padded pairs minus twice the real ones
-        excess = (squares[end - 1] - 2 * squares[:end]).flip(0).cumsum(0)
-        reach = int((excess <= free).nonzero().max()) + 1
+        excess = (squares[end - 1] - 2 * squares[:end])[::-1].cumsum()
+        reach = int((excess <= free).nonzero()[0][-1]) + 1
         cuts.append((end - reach, end))
         end -= reach
     return cuts[::-1]

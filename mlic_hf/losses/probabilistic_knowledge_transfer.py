@@ -27,16 +27,17 @@ def probabilistic_knowledge_transfer(student: Tensor, teacher: Tensor, mask: Ten
     Source:
         Learning Deep Representations with Probabilistic Knowledge Transfer (Passalis and Tefas, ECCV 2018).
     """
-    if mask is not None:
-        student, teacher = student[mask], teacher[mask]
-    if len(student) < 2:
-        return student.sum() * 0.0
-    s, t = _conditional(student), _conditional(teacher.detach())
-    return (t * ((t + EPS) / (s + EPS)).log()).mean()
+    counted = torch.ones(len(student), dtype=torch.bool, device=student.device) if mask is None else mask.bool()
+    pairs = counted[:, None] & counted
+    s, t = _conditional(student, counted), _conditional(teacher.detach(), counted)
+    divergence = (t * ((t + EPS) / (s + EPS)).log()).masked_fill(~pairs, 0.0).sum()
+    count = counted.sum()
+    return torch.where(count < 2, divergence * 0.0, divergence / count.clamp(min=1) ** 2)
 
 
-def _conditional(features: Tensor) -> Tensor:
-    """Cosines moved to [0, 1], every row divided by its sum: (B, d) -> (B, B)."""
+def _conditional(features: Tensor, counted: Tensor) -> Tensor:
+    """Cosines moved to [0, 1], every row divided by its sum over the images that take part: (B, d) -> (B, B)."""
+    features = features.masked_fill(~counted[:, None], 0.0)
     unit = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + EPS)
     similarity = (unit @ unit.t() + 1) / 2
-    return similarity / similarity.sum(dim=1, keepdim=True)
+    return similarity / (similarity * counted).sum(dim=1, keepdim=True).clamp(min=torch.finfo(features.dtype).tiny)

@@ -39,40 +39,45 @@ def relational_distillation(
         Relational Knowledge Distillation (Park et al., CVPR 2019), equations 5 to 10; distances as L2D sums
         them.
     """
-    if mask is not None:
-        student, teacher = student[mask], teacher[mask]
-    if len(student) < 2:
-        return student.sum() * 0.0
-    teacher = teacher.detach()
-    sizes = torch.tensor([len(student)], device=student.device)
-    distance = distance_structure_loss(student[None], teacher[None], sizes).sum()
-    return distance_weight * distance + angle_weight * _angle_loss(student, teacher)
+    counted = torch.ones(len(student), dtype=torch.bool, device=student.device) if mask is None else mask.bool()
+    # the images that take part come first: how many they are stays on the device
+    order = counted.sort(descending=True, stable=True).indices
+    student, teacher, counted = student[order], teacher.detach()[order], counted[order]
+    count = counted.sum()
+    if len(student) == 0:
+        return student.sum()
+    student = student.masked_fill(~counted[:, None], 0.0)
+    teacher = teacher.masked_fill(~counted[:, None], 0.0)
+    distance = distance_structure_loss(student[None], teacher[None], count.view(1)).sum()
+    return distance_weight * distance + angle_weight * _angle_loss(student, teacher, counted)
 
 
-def _angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    count = len(student)
+def _angle_loss(student: Tensor, teacher: Tensor, counted: Tensor) -> Tensor:
+    count, pairs = len(student), counted[:, None] & counted
     s, t = pairwise_distances(student), pairwise_distances(teacher)
+    entries = counted.sum().clamp(min=1) ** 3
     corners = max(1, LARGEST_CUBE // count**2)
     if corners >= count:
-        return _corner_losses(s, t, 0, count) / count**3
+        return _corner_losses(s, t, pairs, 0, count) / entries
     total = s.new_zeros(())
     for first in range(0, count, corners):
-        total = total + checkpoint(_corner_losses, s, t, first, first + corners, use_reentrant=False)
-    return total / count**3
+        total = total + checkpoint(_corner_losses, s, t, pairs, first, first + corners, use_reentrant=False)
+    return total / entries
 
 
-def _corner_losses(s: Tensor, t: Tensor, first: int, last: int) -> Tensor:
-    return F.smooth_l1_loss(_cosines(s, first, last), _cosines(t, first, last), reduction="sum")
+def _corner_losses(s: Tensor, t: Tensor, pairs: Tensor, first: int, last: int) -> Tensor:
+    return F.smooth_l1_loss(_cosines(s, pairs, first, last), _cosines(t, pairs, first, last), reduction="sum")
 
 
-def _cosines(distances: Tensor, first: int, last: int) -> Tensor:
+def _cosines(distances: Tensor, pairs: Tensor, first: int, last: int) -> Tensor:
     """Cosine at corner j between the directions to i and to k, from the three sides alone: (corners, B, B).
 
-    Normalised difference vectors would need (B, B, d); the law of cosines needs only the distances.
+    Normalised difference vectors would need (B, B, d); the law of cosines needs only the distances. A side of a
+    pair that takes no part counts as 0, and so do its cosines.
     """
     squares = distances**2
     sides = distances[first:last]
-    apart = sides > SMALLEST_DISTANCE
+    apart = (sides > SMALLEST_DISTANCE) & pairs[first:last]
     inverse = torch.where(apart, 1 / sides.clamp(min=SMALLEST_DISTANCE), torch.zeros_like(sides))
     scaled = squares[first:last]
     opposite = scaled[:, :, None] + scaled[:, None, :] - squares

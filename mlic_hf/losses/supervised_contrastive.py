@@ -43,9 +43,9 @@ def supervised_contrastive(
         return features.sum()
     anchor = labels >= 0
     # rows of label l are added up once: the mean over P(a) then needs no N x N mask of equal labels
-    _, group = torch.where(anchor, labels, -1).unique(return_inverse=True)
+    group = _group_numbers(torch.where(anchor, labels, -1))
     sums = features.new_zeros(len(features), features.shape[1]).index_add(0, group, features)
-    positives = torch.bincount(group, minlength=len(features))[group] - 1
+    positives = torch.zeros_like(group).index_add(0, group, torch.ones_like(group))[group] - 1
     own = (features * (sums[group] - features)).sum(dim=1) / positives.clamp(min=1)
     similarity = features @ features.t() / temperature
     similarity = similarity.fill_diagonal_(torch.finfo(similarity.dtype).min)
@@ -90,20 +90,27 @@ def label_contrastive(
             f"projections have shape {tuple(projections.shape)}; expected (images, labels, width) with the "
             f"targets' {tuple(targets.shape)} first."
         )
-    num_labels = targets.shape[1]
-    cells = (targets > 0).flatten().nonzero()[:, 0]
-    labels = cells % num_labels
-    if denominator_size > len(cells):
-        extra = _hardest_negatives(logits, targets, denominator_size - len(cells))
-        cells, labels = torch.cat([cells, extra]), torch.cat([labels, torch.full_like(extra, -1)])
+    positive = targets > 0
+    joined = positive if denominator_size == 0 else positive | _hardest_negatives(logits, targets, denominator_size)
+    # how many rows there are is the one thing that is waited for
+    cells = joined.flatten().nonzero()[:, 0]
+    labels = torch.where(positive.flatten()[cells], cells % targets.shape[1], -1)
     rows = take_rows(projections.flatten(0, 1), cells)
     return supervised_contrastive(rows, labels, temperature, reduction)
 
 
-def _hardest_negatives(logits: Tensor | None, targets: Tensor, count: int) -> Tensor:
+def _group_numbers(labels: Tensor) -> Tensor:
+    """(N,) numbers below N, equal for equal labels: each label's first place in the sorted list."""
+    return torch.searchsorted(labels.sort().values, labels)
+
+
+def _hardest_negatives(logits: Tensor | None, targets: Tensor, size: int) -> Tensor:
+    """(B, C) bool, the highest-scored negatives that fill the positives up to `size`."""
     if logits is None:
         raise ValueError("denominator_size needs the logits, which choose the negative pairs that join.")
     known_cells(targets, logits)
-    negative = (targets == 0).flatten()
-    scores = logits.detach().flatten().masked_fill(~negative, -torch.inf)
-    return scores.topk(min(count, int(negative.sum()))).indices
+    scores = logits.detach().masked_fill(targets != 0, -torch.inf).flatten()
+    highest = scores.topk(min(size, scores.numel()))
+    wanted = torch.arange(len(highest.values), device=scores.device) < size - (targets > 0).sum()
+    chosen = torch.zeros_like(scores, dtype=torch.bool)
+    return chosen.index_copy(0, highest.indices, wanted & (highest.values > -torch.inf)).view_as(targets)

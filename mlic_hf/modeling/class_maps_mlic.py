@@ -38,6 +38,7 @@ def key_points(
     rule: str = "ctopk_w",
     k: int = 5,
     min_distance: int | None = None,
+    pairs: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """A key point for each true label of each image, from its CAM resized bilinearly to the image.
 
@@ -53,6 +54,7 @@ def key_points(
         rule: "max", "cmax", "ctopk" or "ctopk_w".
         k: how many local maxima.
         min_distance: pixels between local maxima and from the border; None scales OASS's 20 at 512.
+        pairs: (images, labels) of the positive targets where they are listed already: to list them waits for a GPU.
 
     Returns:
         (B, C, 2) int64, -1 where the label is not positive.
@@ -66,7 +68,7 @@ def key_points(
     if rule not in RULES:
         raise ValueError(f'rule is "{rule}"; expected one of {", ".join(RULES)}.')
     size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-    images, labels = (targets > 0).nonzero(as_tuple=True)
+    images, labels = (targets > 0).nonzero(as_tuple=True) if pairs is None else pairs
     maps = cams.detach()
     maps = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
     points = torch.full((*targets.shape, 2), -1, dtype=torch.long, device=cams.device)
@@ -162,27 +164,22 @@ def highest_local_maxima(maps: Tensor, k: int, min_distance: int) -> tuple[Tenso
     count = len(maps)
     owner, row, column = local_maxima(maps, min_distance).nonzero(as_tuple=True)
     values = maps[owner, row, column]
-    numbers = torch.bincount(owner, minlength=count)
-    most = int(numbers.max()) if len(owner) else 0
+    places = torch.stack([row, column], dim=1)
+    listed = torch.arange(len(owner), device=maps.device)
     responses = maps.new_zeros(count, k)
     coordinates = torch.zeros(count, k, 2, dtype=torch.long, device=maps.device)
-    if most == 0:
+    if len(owner) == 0:
         return responses, coordinates
-    # the maxima of each map side by side, in reading order
-    place = torch.arange(len(owner), device=maps.device) - (numbers.cumsum(0) - numbers)[owner]
-    table = maps.new_zeros(count, most).index_put((owner, place), values)
-    where = torch.zeros(count, most, 2, dtype=torch.long, device=maps.device)
-    where[owner, place] = torch.stack([row, column], dim=1)
-    reading = torch.arange(most, 0, -1, device=maps.device)
-    for turn in range(min(k, most)):
-        highest = table.amax(dim=1, keepdim=True)
-        # argmax of equal values is any of them on a GPU; the first in reading order is wanted
-        chosen = ((table == highest) * reading).argmax(dim=1)
-        point = where[torch.arange(count, device=maps.device), chosen]
-        responses[:, turn] = highest[:, 0]
-        coordinates[:, turn] = point * (highest > 0)
-        near = (where - point[:, None]).abs().amax(dim=2) < max(1, min_distance)
-        table = table.masked_fill(near, 0)
+    for turn in range(k):
+        highest = maps.new_zeros(count).scatter_reduce(0, owner, values, "amax")
+        # of equal values the first in reading order, which is that of the list
+        first = torch.where((values == highest[owner]) & (values > 0), listed, len(owner) - 1)
+        chosen = torch.full_like(highest, len(owner) - 1, dtype=torch.long).scatter_reduce(0, owner, first, "amin")
+        point = places[chosen]
+        responses[:, turn] = highest
+        coordinates[:, turn] = point * (highest > 0)[:, None]
+        near = (places - point[owner]).abs().amax(dim=1) < max(1, min_distance)
+        values = values.masked_fill(near, 0)
     return responses, coordinates
 
 

@@ -32,6 +32,10 @@ def views(graph: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return graph, fixed, 0.5 * fixed
 
 
+def weighed(class_aware: Tensor, instance_aware: Tensor) -> Tensor:
+    return 100 * class_aware + 1000 * instance_aware
+
+
 def known_images(y: Tensor) -> Tensor:
     return (y >= 0).any(dim=1)
 
@@ -91,7 +95,7 @@ CASES = [
     LossCase(
         "label_embedding",
         "embeddings",
-        losses.label_embedding_distillation,
+        lambda s, t, y: weighed(*losses.label_embedding_distillation(s, t, y)),
         lambda s, t, y: (
             100 * oracles.class_aware_distillation(s, t, y) + 1000 * oracles.instance_aware_distillation(s, t, y)
         ),

@@ -44,12 +44,18 @@ def image_coupled_loss() -> None:
     expected.backward()
     own = slice(0, 2) if rank == 0 else slice(2, 6)
     mine = student[own].clone().requires_grad_()
-    rows = [losses.gather_rows(x[own]) for x in (teacher, targets)]
-    loss = losses.class_aware_distillation(losses.gather_rows(mine), *rows)
+    loss = losses.class_aware_distillation(mine, teacher[own], targets[own], gather=True)
     loss.backward()
     torch.testing.assert_close(loss, expected)
     # both processes computed the same loss: averaged over processes it is the gradient of the whole batch
     torch.testing.assert_close(mine.grad / 2, whole.grad[own])
+    both, instance_aware = losses.label_embedding_distillation(mine, teacher[own], targets[own], gather=True)
+    torch.testing.assert_close(both, expected)
+    alone = losses.instance_aware_distillation(mine, teacher[own], targets[own])
+    torch.testing.assert_close(instance_aware, alone)
+    unlabelled = losses.class_aware_distillation(mine, teacher[own], torch.zeros_like(targets[own]), gather=True)
+    unlabelled.backward()
+    assert unlabelled == 0
 
 
 def test_two_processes() -> None:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from mlic_hf import losses
-from mlic_hf.methods.base import Method
+from mlic_hf.methods.base import Method, MethodBatch
 from mlic_hf.methods.l2d import METHOD
 from mlic_hf.methods.l2d.config import L2DConfig
+from mlic_hf.methods.once_per_batch import OncePerBatch
 from mlic_hf.methods.teacher import Teacher
 from tests.methods.tiny import tiny_batch, tiny_decoder, tiny_linear
 
@@ -80,3 +81,23 @@ def test_models_without_label_embeddings_are_refused() -> None:
 def test_negative_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="weight_mld"):
         L2DConfig(weight_mld=-1)
+
+
+def test_both_embedding_losses_together_are_each_alone() -> None:
+    pixels, labels = tiny_batch()
+    both = l2d(L2DConfig())
+    together = both(pixels, labels)
+    for part in ("class_aware", "instance_aware"):
+        other = {"class_aware": "instance_aware", "instance_aware": "class_aware"}[part]
+        alone = l2d(L2DConfig(**{f"weight_{other}": 0.0}))(pixels, labels)
+        assert torch.equal(alone[part], together[part])
+    assert both.objectives["class_aware"].both is both.objectives["instance_aware"].both
+
+
+def test_what_is_shared_is_computed_once_a_batch_and_forgotten_with_it() -> None:
+    calls = []
+    shared = OncePerBatch(lambda batch: calls.append(batch.labels) or len(calls))
+    first, second = (MethodBatch(*tiny_batch(2), None, None) for _ in "ab")
+    assert [shared(first), shared(first), shared(second), shared(second)] == [1, 1, 2, 2]
+    del second
+    assert shared._found is None

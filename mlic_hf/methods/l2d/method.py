@@ -11,34 +11,62 @@ from mlic_hf import losses
 from mlic_hf.losses.gather import gather_rows
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted, known_images
 from mlic_hf.methods.l2d.config import L2DConfig
+from mlic_hf.methods.once_per_batch import OncePerBatch
 from mlic_hf.methods.supervised import BinaryCrossEntropy
 from mlic_hf.modeling import MultiLabelModel
 
+Embeddings = OncePerBatch[tuple[Tensor, Tensor]]
+
+
+def both_embedding_losses(batch: MethodBatch) -> tuple[Tensor, Tensor]:
+    """CD and ID, which share their rows and their gradient."""
+    return losses.label_embedding_distillation(
+        batch.student.label_embeddings, batch.teacher.label_embeddings, batch.labels, gather=True
+    )
+
 
 class ClassAware(Objective):
-    """CD: for each label, the geometry of its positive images' embeddings. Couples images."""
+    """CD: for each label, the geometry of its positive images' embeddings. Couples images.
+
+    Args:
+        both: gives (CD, ID) where the other is wanted as well.
+    """
 
     name = "class_aware"
     needs = frozenset({"label_embeddings"})
     couples_images = True
     needs_teacher = True
 
+    def __init__(self, both: Embeddings | None = None) -> None:
+        super().__init__()
+        self.both = both
+
     def forward(self, batch: MethodBatch) -> Tensor:
+        if self.both is not None:
+            return self.both(batch)[0]
         return losses.class_aware_distillation(
-            gather_rows(batch.student.label_embeddings),
-            gather_rows(batch.teacher.label_embeddings),
-            gather_rows(batch.labels),
+            batch.student.label_embeddings, batch.teacher.label_embeddings, batch.labels, gather=True
         )
 
 
 class InstanceAware(Objective):
-    """ID: for each image, the geometry of its positive labels' embeddings."""
+    """ID: for each image, the geometry of its positive labels' embeddings.
+
+    Args:
+        both: gives (CD, ID) where the other is wanted as well.
+    """
 
     name = "instance_aware"
     needs = frozenset({"label_embeddings"})
     needs_teacher = True
 
+    def __init__(self, both: Embeddings | None = None) -> None:
+        super().__init__()
+        self.both = both
+
     def forward(self, batch: MethodBatch) -> Tensor:
+        if self.both is not None:
+            return self.both(batch)[1]
         return losses.instance_aware_distillation(
             batch.student.label_embeddings, batch.teacher.label_embeddings, batch.labels
         )
@@ -143,10 +171,13 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
                     f"({type(model).__name__}) has none. Use an ML-Decoder with one group a label, or set "
                     "weight_class_aware and weight_instance_aware to 0."
                 )
+    both = None
+    if config.weight_class_aware and config.weight_instance_aware:
+        both = OncePerBatch(both_embedding_losses)
     offered: list[tuple[float, Any]] = [
         (config.weight_hard, BinaryCrossEntropy),
-        (config.weight_class_aware, ClassAware),
-        (config.weight_instance_aware, InstanceAware),
+        (config.weight_class_aware, lambda: ClassAware(both)),
+        (config.weight_instance_aware, lambda: InstanceAware(both)),
         (config.weight_mld, LogitDistillation),
         (config.weight_partial_softmax, PartialSoftmax),
         (config.weight_pkt, lambda: PooledFeatures("pkt", losses.probabilistic_knowledge_transfer)),

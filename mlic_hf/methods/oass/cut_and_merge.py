@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mlic_hf.methods.base import MethodBatch
 from mlic_hf.methods.oass.averaged_student import AveragedStudent
 from mlic_hf.methods.oass.chunk_size import measure_chunk_size
 from mlic_hf.methods.oass.config import OASSConfig
+from mlic_hf.methods.once_per_batch import OncePerBatch
 from mlic_hf.modeling.class_maps_mlic import class_activation_maps, cut_in_four, key_points, merge_four
 
 
@@ -81,32 +81,15 @@ class CutAndMerge:
         self.averaged = AveragedStudent(student, config.average_decay)
         self.chunk_size = config.chunk_size
         self._keeper: str | None = None
-        self._batch: weakref.ref[MethodBatch] | None = None
-        self._cuts: Cuts | None = None
+        self.of_batch = OncePerBatch(self._compute)
 
     def kept_by(self, name: str) -> bool:
         """Whether the objective of this name moves and saves the copy: the first that asks, and no other."""
         self._keeper = self._keeper or name
         return self._keeper == name
 
-    def of_batch(self, batch: MethodBatch) -> Cuts:
-        """The cuts of a batch; the same object for every objective that asks.
-
-        Raises:
-            ValueError: if the class maps are too small to be cut.
-        """
-        if self._batch is None or self._batch() is not batch:
-            self._cuts = self._compute(batch)
-            # Forgotten with its batch, so that no graph outlives its step.
-            self._batch = weakref.ref(batch, self._forget)
-        assert self._cuts is not None
-        return self._cuts
-
-    def _forget(self, gone: weakref.ref[MethodBatch]) -> None:
-        if self._batch is gone:
-            self._batch = self._cuts = None
-
     def _compute(self, batch: MethodBatch) -> Cuts:
+        """The cuts of a batch, or a ValueError if the class maps are too small to be cut."""
         maps, pixels = batch.student.class_maps, batch.pixel_values
         cells, size = (maps.shape[2], maps.shape[3]), (pixels.shape[2], pixels.shape[3])
         if min(cells) < 2:
@@ -118,7 +101,7 @@ class CutAndMerge:
         if len(images) == 0:
             return Cuts(images, labels, maps.new_zeros(0, *maps.shape[1:]))
         cams = class_activation_maps(maps.detach().float())
-        points = key_points(cams, batch.labels, size, self.config.key_points, self.config.k)
+        points = key_points(cams, batch.labels, size, self.config.key_points, self.config.k, None, (images, labels))
         if self.config.key_points != "max":
             return Cuts(images, labels, self._merge(batch, images, points[images, labels], cells))
         # One point an image: its labels share one cut.

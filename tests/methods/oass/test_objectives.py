@@ -55,10 +55,10 @@ def test_a_vision_transformer_has_a_map_that_can_be_cut() -> None:
 
 def test_both_losses_share_one_computation_which_ends_with_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     student = student_of()
-    shared = CutAndMerge(OASSConfig(chunk_size=4), student)
     calls = []
     original = CutAndMerge._compute
     monkeypatch.setattr(CutAndMerge, "_compute", lambda self, b: calls.append(1) or original(self, b))
+    shared = CutAndMerge(OASSConfig(chunk_size=4), student)
     for _ in range(2):
         batch = seen(student, some_labels())
         PartialClass(shared)(batch)
@@ -66,7 +66,7 @@ def test_both_losses_share_one_computation_which_ends_with_the_batch(monkeypatch
         del batch
     gc.collect()
     assert len(calls) == 2
-    assert shared._cuts is None
+    assert shared.of_batch._found is None
 
 
 def test_alpha_re_rises_linearly_over_the_first_share_of_the_run() -> None:
