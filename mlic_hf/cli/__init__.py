@@ -18,6 +18,7 @@ VERBS = {
     "distill": "distil a student from a teacher (L2D, PSD)",
     "contrast": "train with a contrastive method (MulCon, CoCo)",
     "object_aware": "train a classifier that learns where objects are (OASS)",
+    "study": "compare variants over seeds, with intervals",
     "evaluate": "measure a saved model",
     "predict": "tag pictures",
     "push": "check a model, write its card, publish it",

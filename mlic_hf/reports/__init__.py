@@ -3,16 +3,21 @@
 from mlic_hf.reports.co_occurrence_picture import co_occurrence, draw_co_occurrence
 from mlic_hf.reports.evaluation_report import evaluation_report
 from mlic_hf.reports.frequency_picture import draw_average_precision_against_frequency
+from mlic_hf.reports.gains import Variant, draw_gains, gains_table, measure_gains
 from mlic_hf.reports.per_label_table import per_label_rows, write_csv
 from mlic_hf.reports.precision_recall_picture import draw_precision_recall
 from mlic_hf.reports.terminal_table import print_tables
 
 __all__ = [
+    "Variant",
     "co_occurrence",
     "draw_average_precision_against_frequency",
     "draw_co_occurrence",
+    "draw_gains",
     "draw_precision_recall",
     "evaluation_report",
+    "gains_table",
+    "measure_gains",
     "per_label_rows",
     "print_tables",
     "write_csv",

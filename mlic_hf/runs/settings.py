@@ -11,7 +11,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,21 @@ def _boolean(value: Any) -> bool:
     return text in ("true", "1", "yes", "on")
 
 
+def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
+    """A YAML file that holds a mapping; `what` names it in messages.
+
+    Raises:
+        ValueError: if it is no mapping or is not YAML; names file and line.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"The {what} {path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"The {what} {path} is a {type(content).__name__}; a mapping of settings was expected.")
+    return content
+
+
 def read_recipe(path: str | Path) -> dict[str, Any]:
     """The settings of a recipe, methods' sections flattened to `<method>.<setting>`.
 
@@ -123,12 +138,11 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"The recipe {path} is not there; the library's own are named as data set and method, like coco/l2d."
         )
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"The recipe {path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"The recipe {path} is a {type(content).__name__}; a mapping of settings was expected.")
+    return flatten(read_mapping(path, "recipe"))
+
+
+def flatten(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with methods' sections as flat ones, `<method>.<setting>`."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if key in FOLDERS and isinstance(value, dict):

@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
 from accelerate import PartialState
 from torch.utils.data import DataLoader
 
 from mlic_hf.data import co_occurrence_counts, collate, transform_preset
-from mlic_hf.hub.privacy import without_secrets
 from mlic_hf.methods.psd.logit_cache import LogitCache, compute_cache, load_cache, save_cache
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
@@ -30,33 +23,18 @@ from mlic_hf.methods.psd.partition_labels import partition_labels
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.runs.data import Data, training_set
 from mlic_hf.runs.fit import RUN, only, same_settings
+from mlic_hf.runs.jobs import Job, logs_of, run_jobs
 from mlic_hf.runs.models import load_teacher
 from mlic_hf.runs.settings import Settings
 
-#: what a launcher sets; a job is a process of its own and must not take part in its parent's group
-LAUNCHER = (
-    "RANK",
-    "LOCAL_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-    "GROUP_RANK",
-)
-
 
 @dataclass
-class Job:
-    """One teacher: its part, its folder, its settings."""
+class PartJob(Job):
+    """One teacher: its partition, its part, the labels of that part."""
 
     kind: str
     part: int
     labels: Sequence[str]
-    settings: Settings
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.settings.training.output_dir)
 
     def told(self) -> dict[str, Any] | None:
         """run.json of a finished teacher with these settings, else None."""
@@ -86,7 +64,7 @@ def make_partitions(settings: Settings, data: Data, folder: Path) -> dict[str, P
     return files
 
 
-def make_jobs(settings: Settings, partitions: dict[str, Path], folder: Path) -> list[Job]:
+def make_jobs(settings: Settings, partitions: dict[str, Path], folder: Path) -> list[PartJob]:
     """One job for every part of every partition."""
     jobs = []
     for kind, file in partitions.items():
@@ -98,82 +76,27 @@ def make_jobs(settings: Settings, partitions: dict[str, Path], folder: Path) -> 
                 "part": part,
                 "output_dir": str(folder / kind / f"part_{part}"),
             }
-            jobs.append(Job(kind, part, labels, only(settings, {**settings.run.teacher_run, **own})))
+            teacher = only(settings, {**settings.run.teacher_run, **own})
+            jobs.append(PartJob(f"{kind} part {part}", teacher, kind, part, labels))
     return jobs
 
 
-def train_all(jobs: Sequence[Job], at_once: int) -> list[dict[str, Any]]:
-    """Run the jobs that are not finished, a bounded number at once; a broken one resumes when started again.
-
-    Every job is a process with a fixed number of threads, so that results do not depend on how many run together.
-
-    Args:
-        jobs: all teachers.
-        at_once: how many run together; 0 for one a GPU, or one a CPU core without.
+def train_all(jobs: Sequence[PartJob], at_once: int) -> list[dict[str, Any]]:
+    """Train the teachers that are not finished, a bounded number at once (0: one a GPU, or one a core without).
 
     Returns:
-        run.json of every job, in their order.
+        run.json of every teacher, in their order.
 
     Raises:
-        ValueError: naming the jobs that failed and their logs.
+        ValueError: naming the teachers that failed and their logs.
     """
-    from tqdm import tqdm
-
-    gpus = torch.cuda.device_count()
-    at_once = at_once or gpus or os.cpu_count() or 1
     waiting = [job for job in jobs if job.settings.run.overwrite or job.told() is None]
-    running: dict[int, tuple[Job, subprocess.Popen]] = {}
-    failed: list[Job] = []
-    bar = tqdm(total=len(jobs), initial=len(jobs) - len(waiting), desc="teachers", unit="part")
-    while waiting or running:
-        for slot in sorted(set(range(at_once)) - set(running)):
-            if waiting:
-                job = waiting.pop(0)
-                running[slot] = (job, start(job, slot % gpus if gpus else None))
-        time.sleep(0.2)
-        for slot, (job, process) in list(running.items()):
-            if process.poll() is not None:
-                del running[slot]
-                failed += [job] if process.returncode else []
-                bar.update(0 if process.returncode else 1)
-    bar.close()
+    failed = run_jobs(waiting, at_once, "teacher")
     if failed:
-        logs = "; ".join(f"{job.kind} part {job.part}: {job.folder / 'log.txt'}" for job in failed)
-        raise ValueError(f"{len(failed)} of {len(jobs)} teachers failed; their logs: {logs}. Start again to resume.")
-    return [told for job in jobs if (told := job.told()) is not None]
-
-
-def start(job: Job, gpu: int | None) -> subprocess.Popen:
-    """Start train.py for one part, its output in log.txt."""
-    job.folder.mkdir(parents=True, exist_ok=True)
-    recipe = job.folder / "settings.yaml"
-    values = {name: value for name, value in job.settings.values.items() if name != "config"}
-    recipe.write_text(yaml.safe_dump(nested(without_secrets(values))), encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHER}
-    if gpu is None:
-        environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    else:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
-    with (job.folder / "log.txt").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "mlic_hf.cli", "train", "--config", str(recipe), "--disable_tqdm", "true"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
+        raise ValueError(
+            f"{len(failed)} of {len(jobs)} teachers failed; their logs: {logs_of(failed)}. Start again to resume."
         )
-
-
-def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """Flat settings as a recipe: `<method>.<setting>` in sections."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        section, dot, inner = name.partition(".")
-        if dot:
-            found.setdefault(section, {})[inner] = value
-        else:
-            found[name] = value
-    return found
+    return [told for job in jobs if (told := job.told()) is not None]
 
 
 def load_part_teachers(settings: Settings, data: Data, folder: Path) -> PartTeachers:
