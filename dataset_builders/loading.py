@@ -11,6 +11,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from dataset_builders.table_file import ENDINGS as TABLE_ENDINGS
+from dataset_builders.table_file import is_folder_of_tables
+
 logger = logging.getLogger(__name__)
 
 BUILDERS = {
@@ -20,6 +23,7 @@ BUILDERS = {
     "nus_wide": "NusWide",
     "visual_genome": "VisualGenome",
     "folder": "ImageFolder",
+    "table": "Table",
 }
 
 HUB = "hub:"
@@ -38,8 +42,9 @@ def load_splits(
     """Load a data set.
 
     Args:
-        name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome", or a folder: of images
-            with metadata.jsonl, or of parquet shards that prepare_dataset.py wrote;
+        name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome"; a table (.csv, .tsv, .jsonl,
+            .parquet) of paths and labels; or a folder: of images with metadata.jsonl, of tables named
+            train.csv, validation.csv, test.csv, or of parquet shards that prepare_dataset.py wrote;
             "hub:owner/name" is one on the Hub.
         data_dir: where the named data set lies (not for digit_scenes).
         split: one split or slice, such as "train[:10%]"; None gives all.
@@ -109,7 +114,7 @@ def make_builder(
         raise ValueError(f"{name} needs data_dir, the folder its owners publish; see docs/datasets.md.")
     else:
         folder = Path(os.path.abspath(os.path.expanduser(data_dir)))
-        if not folder.is_dir():
+        if not folder.is_dir() and not (name == "table" and folder.is_file()):
             raise FileNotFoundError(f"data_dir {folder} is not a folder.")
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     # the config is made here once to have wrong values refused before any file is looked for
@@ -152,13 +157,18 @@ def resolve(
     if text.startswith(HUB):
         return "hub", text.removeprefix(HUB)
     folder = Path(text).expanduser()
-    if not folder.is_dir():
+    is_table = folder.is_file() and folder.suffix.lower() in TABLE_ENDINGS
+    if not folder.is_dir() and not is_table:
         raise ValueError(
-            f"{text!r} is neither a folder nor a data set; expected a folder with metadata.jsonl, "
-            f"hub:owner/name or one of {', '.join(BUILDERS)}."
+            f"{text!r} is neither a folder nor a data set; expected a folder with metadata.jsonl, a table "
+            f"({', '.join(TABLE_ENDINGS)}), hub:owner/name or one of {', '.join(BUILDERS)}."
         )
     if data_dir is not None:
-        raise ValueError(f"{text!r} is a folder itself; data_dir is for named data sets, leave it out.")
+        raise ValueError(
+            f"{text!r} is a {'table' if is_table else 'folder'} itself; data_dir is for named data sets, leave it out."
+        )
+    if is_table or is_folder_of_tables(folder):
+        return "table", folder
     return ("parquet" if parquet_shards(folder) else "folder"), folder
 
 
