@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from .backbone_mlic import TimmBackbone, start_anew
 from .configuration_mlic import MultiLabelConfig
+from .converted_layers_mlic import check_converted_layers
 from .outputs_mlic import MultiLabelOutput, known_cell_loss
 
 # bytes; where torch's own allocator starts every tensor
@@ -53,6 +54,8 @@ class MultiLabelModel(PreTrainedModel):
         self.head = self.build_head(config)
         for module in self.head.modules():
             module._mlic_own = True  # type: ignore[assignment]
+        # both add and join what their layers give, which must lie on one device
+        self._no_split_modules = [type(self.backbone).__name__, type(self.head).__name__]
         self.post_init()
 
     def build_head(self, config: Any) -> nn.Module:
@@ -162,8 +165,10 @@ class MultiLabelModel(PreTrainedModel):
         with_info = kwargs.pop("output_loading_info", False)
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         model._complete_backbone(info)
+        check_converted_layers(model)
         for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT != 0:
+            plain = type(tensor.data) is Tensor and type(tensor) in (Tensor, nn.Parameter)
+            if plain and tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT != 0:
                 tensor.data = tensor.data.clone()
         if image_size is not None:
             model.set_image_size(image_size)
@@ -186,6 +191,22 @@ class MultiLabelModel(PreTrainedModel):
         """Make this a model for another input size, in place; weights stay, position codes are resampled."""
         self.config.image_size = image_size
         self.backbone.set_image_size(self.config)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The first layer that sees the pixels, as vision models of transformers answer."""
+        return self.get_submodule(self._input_layer_name())
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Put another layer in the place of the first one."""
+        self.set_submodule(self._input_layer_name(), value)
+
+    def _input_layer_name(self) -> str:
+        # modules are registered in the order of the pass; those in front of the first layer hold others
+        return next(
+            f"backbone.{name}"
+            for name, module in self.backbone.named_modules()
+            if not list(module.children()) and list(module.parameters())
+        )
 
     def reparameterize(self) -> Any:
         """Fuse the backbone's parallel branches (RepVGG and its like) for inference; returns the model.

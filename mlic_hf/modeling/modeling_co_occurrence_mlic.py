@@ -12,7 +12,7 @@ from .attention_mlic import as_sequence
 from .base_mlic import HeadRequest, MultiLabelModel
 from .configuration_co_occurrence_mlic import CoOccurrenceConfig
 from .outputs_mlic import CoOccurrenceOutput
-from .transformer_mlic import DecoderLayer, EncoderLayer, LabelClassifier
+from .transformer_mlic import DecoderLayer, EncoderLayer, LabelClassifier, query_rows
 
 
 class GatedGraph(GradientCheckpointingLayer):
@@ -62,6 +62,7 @@ class CoOccurrenceHead(nn.Module):
                 f"{in_features} channels; choose a number of heads that does."
             )
         sizes = (in_features, config.num_heads, config.feed_forward_size, config.dropout)
+        self.num_labels = config.num_labels
         self.queries = nn.Embedding(config.num_labels, in_features)
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(config.encoder_layers))
         self.encoder_norm = nn.LayerNorm(in_features)
@@ -90,7 +91,7 @@ class CoOccurrenceHead(nn.Module):
         for layer in self.encoder:
             memory = layer(memory)
         memory = self.encoder_norm(memory)
-        target = self.queries.weight.expand(features.shape[0], -1, -1)
+        target = query_rows(self.queries, feature_map, self.num_labels)
         attentions = []
         for layer in self.decoder:
             target, weights = layer(target, memory, need_weights=request.attentions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .backbone_mlic import pooled
@@ -32,7 +31,7 @@ class LinearHead(nn.Module):
 
     def class_maps(self, feature_map: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, C, h, w): the classifier applied at every place."""
-        return F.conv2d(feature_map, self.classifier.weight[:, :, None, None], self.classifier.bias)
+        return self.classifier(feature_map.movedim(1, -1)).movedim(-1, 1)
 
     def forward(self, feature_map: Tensor, request: HeadRequest) -> dict[str, Tensor | None]:
         features = self.dropout(feature_map)

@@ -11,7 +11,7 @@ from .attention_mlic import as_sequence
 from .base_mlic import HeadRequest, MultiLabelModel
 from .configuration_query2label_mlic import Query2LabelConfig
 from .sine_position_mlic import sine_position
-from .transformer_mlic import DecoderLayer, EncoderLayer, LabelClassifier
+from .transformer_mlic import DecoderLayer, EncoderLayer, LabelClassifier, query_rows
 
 
 class Query2LabelHead(nn.Module):
@@ -25,6 +25,7 @@ class Query2LabelHead(nn.Module):
         sizes = (config.width, config.num_heads, config.feed_forward_size, config.dropout)
         first = {"none": config.decoder_layers, "after_first": 1, "all": 0}[config.decoder_self_attention]
         self.input_projection = nn.Conv2d(in_features, config.width, kernel_size=1)
+        self.num_labels = config.num_labels
         self.queries = nn.Embedding(config.num_labels, config.width)
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(
@@ -41,7 +42,7 @@ class Query2LabelHead(nn.Module):
         memory = as_sequence(projected)
         for layer in self.encoder:
             memory = layer(memory, position)
-        queries = self.queries.weight.expand(memory.shape[0], -1, -1)
+        queries = query_rows(self.queries, feature_map, self.num_labels)
         target = torch.zeros_like(queries)
         attentions = []
         for layer in self.decoder:

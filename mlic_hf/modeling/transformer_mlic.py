@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -69,8 +70,26 @@ class DecoderLayer(GradientCheckpointingLayer):
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x))), weights
 
 
+def query_rows(queries: nn.Module, feature_map: Tensor, labels: int) -> Tensor:
+    """The query of every label for every image of a batch, by calling the embedding that holds them.
+
+    Args:
+        queries: an embedding of `labels` rows.
+        feature_map: (B, D, h, w), for the number of images and the device.
+        labels: C.
+
+    Returns:
+        (B, C, d), the same C rows for each image.
+    """
+    rows = queries(torch.arange(labels, device=feature_map.device))
+    return rows.expand(feature_map.shape[0], -1, -1)
+
+
 class LabelClassifier(nn.Module):
     """One weight vector and one bias a label.
+
+    The linear layer is called, never its weight read, so that quantised layers, adapters and offloaded weights
+    answer here, too. It gives every label's logit from every label's vector, of which the diagonal is wanted.
 
     Args:
         labels: number C of labels.
@@ -81,8 +100,7 @@ class LabelClassifier(nn.Module):
 
     def __init__(self, labels: int, width: int) -> None:
         super().__init__()
-        # a Linear holds these shapes and brings its usual initialisation; its product is not used
         self.linear = nn.Linear(width, labels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x * self.linear.weight).sum(dim=-1) + self.linear.bias
+        return self.linear(x).diagonal(dim1=1, dim2=2)
