@@ -10,11 +10,10 @@ from typing import Any
 
 from dataset_builders.builder import RecordBuilder
 from dataset_builders.image_path import image_path
-from dataset_builders.record import SPLITS, Annotations, Record
+from dataset_builders.record import SPLIT_NAMES, SPLITS, Annotations, Record
 from dataset_builders.text_file import read_lines
 
 METADATA = "metadata.jsonl"
-SPLIT_FOLDERS = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
 IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 _KEYS = {"file_name", "labels", "ignored", "image_id", "split"}
 
@@ -29,9 +28,7 @@ def metadata_files(folder: Path) -> dict[Path, str | None]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; expected one with {METADATA} in it.")
     inner: dict[Path, str | None] = {
-        folder / name / METADATA: split
-        for name, split in SPLIT_FOLDERS.items()
-        if (folder / name / METADATA).is_file()
+        folder / name / METADATA: split for name, split in SPLIT_NAMES.items() if (folder / name / METADATA).is_file()
     }
     if (folder / METADATA).is_file():
         if inner:
@@ -114,14 +111,14 @@ def _record(folder: Path, line: str, source: str, split: str | None) -> tuple[st
 def _split_of(row: dict[str, Any], name: str, split: str | None, source: str) -> str:
     given = row.get("split")
     if split is not None:
-        if given is not None and SPLIT_FOLDERS.get(given) != split:
+        if given is not None and SPLIT_NAMES.get(given) != split:
             raise ValueError(f"{source}: split {given!r} in the folder of split {split!r}; take the key out.")
         return split
     if given is None:
-        return SPLIT_FOLDERS.get(name.replace("\\", "/").split("/")[0], "train") if "/" in name else "train"
-    if given not in SPLIT_FOLDERS:
+        return SPLIT_NAMES.get(name.replace("\\", "/").split("/")[0], "train") if "/" in name else "train"
+    if given not in SPLIT_NAMES:
         raise ValueError(f"{source}: unknown split {given!r}; expected one of {', '.join(SPLITS)}.")
-    return SPLIT_FOLDERS[given]
+    return SPLIT_NAMES[given]
 
 
 def _names(value: Any, key: str, source: str) -> tuple[str, ...]:

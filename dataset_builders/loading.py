@@ -11,6 +11,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from dataset_builders.os_reason import os_reason
+from dataset_builders.prepared import check_bytes, check_prepared, parquet_shards
 from dataset_builders.table_file import ENDINGS as TABLE_ENDINGS
 from dataset_builders.table_file import is_folder_of_tables
 
@@ -27,6 +29,7 @@ BUILDERS = {
 }
 
 HUB = "hub:"
+METADATA = "metadata.jsonl"
 
 
 def load_splits(
@@ -69,17 +72,20 @@ def load_splits(
         raise ImportError("Data sets need the datasets library: pip install 'mlic_hf[data]'.") from error
     name, folder = resolve(name_or_folder, data_dir)
     if name in ("parquet", "hub"):
+        place = os.fspath(folder or "")
         if config:
             raise ValueError(
                 f"{name_or_folder} was prepared before, so its options are fixed; {sorted(config)[0]!r} must "
                 "be given to prepare_dataset.py when it writes the data set."
             )
-        return _load_prepared(name, folder, split, streaming, num_proc, cache_dir)
+        if name == "hub":
+            return _load_hub(place, split, streaming, num_proc, cache_dir)
+        return _load_prepared(Path(place), split, streaming, num_proc, cache_dir)
     builder = make_builder(name, folder, cache_dir, **config)
     if streaming:
         loaded = builder.as_streaming_dataset(split=split)
     else:
-        builder.download_and_prepare(num_proc=num_proc)
+        _build(builder, num_proc)
         loaded = builder.as_dataset(split=split)
     for note in filter(None, (builder.info.description or "").split("\n")):
         logger.warning("%s: %s", name_or_folder, note)
@@ -169,36 +175,45 @@ def resolve(
         )
     if is_table or is_folder_of_tables(folder):
         return "table", folder
-    return ("parquet" if parquet_shards(folder) else "folder"), folder
-
-
-def parquet_shards(folder: Path) -> dict[str, list[str]]:
-    """Split name to the parquet files `<split>-*.parquet` of a folder or of its `data` folder."""
-    for place in (folder, folder / "data"):
-        shards = {
-            split: found
-            for split in ("train", "validation", "test")
-            if (found := sorted(str(path.absolute()) for path in place.glob(f"{split}-*.parquet")))
-        }
-        if shards:
-            return shards
-    return {}
+    if not parquet_shards(folder):
+        return "folder", folder
+    if (folder / METADATA).is_file():
+        raise ValueError(
+            f"{folder} holds {METADATA} and parquet shards, and only one of the two can be meant; move one away."
+        )
+    return "parquet", folder
 
 
 def _load_prepared(
-    kind: str,
-    place: str | os.PathLike[str] | None,
-    split: str | None,
-    streaming: bool,
-    num_proc: int | None,
-    cache_dir: str | os.PathLike[str] | None,
+    folder: Path, split: str | None, streaming: bool, num_proc: int | None, cache_dir: str | os.PathLike[str] | None
 ) -> Any:
-    """A data set that prepare_dataset.py wrote, from a folder or from the Hub."""
+    """A data set that prepare_dataset.py wrote to a folder, checked against its manifest."""
     import datasets
 
-    where = {"path": "parquet", "data_files": parquet_shards(Path(place or "."))}
+    shards = parquet_shards(folder)
+    manifest = check_prepared(shards)
+    builder = datasets.load_dataset_builder(
+        "parquet", data_files=shards, cache_dir=None if cache_dir is None else str(cache_dir)
+    )
+    if streaming:
+        return builder.as_streaming_dataset(split=split)
+    if not os.path.exists(builder.cache_dir):
+        check_bytes(shards)  # every byte is read now in any case
+        _build(builder, num_proc)
+    loaded = builder.as_dataset(split=split)
+    if check_prepared(parquet_shards(folder)) != manifest:
+        raise ValueError(f"{folder} was replaced while it was read; load it again.")
+    return loaded
+
+
+def _load_hub(
+    name: str, split: str | None, streaming: bool, num_proc: int | None, cache_dir: str | os.PathLike[str] | None
+) -> Any:
+    """A data set that prepare_dataset.py pushed."""
+    import datasets
+
     loaded = datasets.load_dataset(
-        **({"path": str(place)} if kind == "hub" else where),
+        name,
         split=split,
         streaming=streaming,
         num_proc=num_proc,
@@ -206,5 +221,27 @@ def _load_prepared(
     )
     columns = (loaded if split else next(iter(loaded.values()))).features or {}
     if missing := {"image", "image_id", "labels", "ignored"} - set(columns):
-        raise ValueError(f"{place}: the data set lacks the columns {sorted(missing)}; prepare it anew.")
+        raise ValueError(f"{name}: the data set lacks the columns {sorted(missing)}; prepare it anew.")
     return loaded
+
+
+def _build(builder: Any, num_proc: int | None) -> None:
+    """Fill the Arrow cache.
+
+    Raises:
+        OSError: the cache cannot be written; names its folder.
+    """
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        builder.download_and_prepare(num_proc=num_proc)
+    except (DatasetGenerationError, OSError) as error:
+        cause: BaseException = error
+        while isinstance(cause, DatasetGenerationError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if not isinstance(cause, OSError) or (cause.errno is None and type(cause) is not OSError):
+            raise cause from None  # a sentence of our own, about the data
+        raise OSError(
+            f"The cache {builder.cache_dir} cannot be written: {os_reason(cause)}; make room there, or "
+            "give another cache_dir."
+        ) from error

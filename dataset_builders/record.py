@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
 
 
 class Record(NamedTuple):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import torch
 
+from dataset_builders.os_reason import os_reason
+
 #: what the library raises for input it cannot use, with a sentence that names the mend
 EXPLAINED = (ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError)
 
@@ -26,6 +28,5 @@ def explained(main: Callable[[], None]) -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    # str() of an OSError with two arguments begins with the number of the error.
-    text = error.args[1] if isinstance(error, OSError) and len(error.args) > 1 else error
+    text = os_reason(error) if isinstance(error, OSError) else error
     return " ".join(str(text).split())

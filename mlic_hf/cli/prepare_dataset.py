@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-SHARD_NAME = "{split}-{index:05d}-of-{count:05d}.parquet"
-
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
@@ -68,21 +66,28 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: bad annotations, bad images with on_bad_image "raise", shards already there.
     """
-    from dataset_builders.data_report import check_data
-    from dataset_builders.loading import make_builder, parquet_shards, resolve
+    from dataset_builders.loading import resolve
+    from dataset_builders.prepared_writing import check_target, one_writer
 
     _check_options(options)
     name, data_dir = resolve(options.name, options.data_dir)
     if name in ("parquet", "hub"):
         raise ValueError(f"{options.name} holds parquet shards already; prepare the folder they were made from.")
-    config = {**options.data_options, "on_bad_image": options.on_bad_image}
     output = Path(options.output_dir)
-    if options.to == "parquet" and parquet_shards(output) and not options.overwrite:
-        raise ValueError(f"{output} holds parquet shards; give another output_dir, or --overwrite.")
+    with one_writer(output):
+        if options.to == "parquet":
+            check_target(output, None if data_dir is None else Path(data_dir), options.overwrite)
+        return _prepare(options, name, data_dir, output)
+
+
+def _prepare(options: argparse.Namespace, name: str, data_dir: Any, output: Path) -> dict[str, Any]:
+    from dataset_builders.data_report import check_data
+    from dataset_builders.loading import make_builder
+
+    config = {**options.data_options, "on_bad_image": options.on_bad_image}
     report = check_data(make_builder(name, data_dir, options.cache_dir, **config).chosen(), options.num_proc)
     told = {"name": options.name, "options": options.data_options, **report.as_dict()}
     told["on_bad_image"] = options.on_bad_image
-    output.mkdir(parents=True, exist_ok=True)
     (output / "report.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     tell(told, output / "report.json")
     if options.on_bad_image == "raise":
@@ -98,6 +103,8 @@ def _check_options(options: argparse.Namespace) -> None:
         raise ValueError(f"--data_options is {options.data_options!r}; expected a JSON object.")
     if "on_bad_image" in options.data_options:
         raise ValueError("on_bad_image is a flag of its own here: --on_bad_image raise or skip.")
+    if options.images_per_shard < 1 or options.num_proc < 1:
+        raise ValueError("--images_per_shard and --num_proc must be 1 or more.")
 
 
 def good_rows(options: argparse.Namespace, config: dict[str, Any], report: Any) -> Any:
@@ -123,9 +130,11 @@ def _processes(options: argparse.Namespace) -> int | None:
 
 def _write(options: argparse.Namespace, splits: Any, output: Path) -> None:
     if options.to == "parquet":
-        for split, rows in splits.items():
-            write_shards(rows, output / "data", split, options.images_per_shard)
-        print(f"parquet shards: {output / 'data'} (train with --dataset {output})")
+        from dataset_builders.prepared_writing import write_prepared
+
+        described = {"name": options.name, "options": options.data_options, "on_bad_image": options.on_bad_image}
+        data = write_prepared(output, splits, described, options.images_per_shard)
+        print(f"parquet shards: {data} (train with --dataset {output})")
     elif options.to == "hub":
         splits.push_to_hub(options.repo_id, private=options.private)
         print(f"pushed to {options.repo_id}")
@@ -135,45 +144,6 @@ def _write(options: argparse.Namespace, splits: Any, output: Path) -> None:
         for split, rows in splits.items():
             inspect_dataset(rows, output / split)
         print(f"counts and pictures: {', '.join(str(output / split) for split in splits)}")
-
-
-def write_shards(rows: Any, folder: Path, split: str, images_per_shard: int) -> list[Path]:
-    """Write rows with their image bytes as parquet files; shards of the split that were there before go.
-
-    Args:
-        rows: a `datasets.Dataset`.
-        folder: where the files go; made if absent.
-        split: split name, the beginning of the file names.
-        images_per_shard: rows of a file.
-
-    Returns:
-        The files.
-    """
-    from datasets.table import embed_table_storage
-
-    if images_per_shard < 1:
-        raise ValueError(f"--images_per_shard is {images_per_shard}; expected 1 or more.")
-    folder.mkdir(parents=True, exist_ok=True)
-    count = -(-len(rows) // images_per_shard)
-    written = []
-    for index in range(count):
-        part = rows.select(range(index * images_per_shard, min((index + 1) * images_per_shard, len(rows))))
-        part = part.with_format("arrow").map(
-            embed_table_storage,
-            batched=True,
-            batch_size=100,
-            keep_in_memory=True,
-            new_fingerprint=f"shard{index}",
-        )
-        path = folder / SHARD_NAME.format(split=split, index=index, count=count)
-        # a stopped run leaves no half file under a shard's name
-        partial = path.with_suffix(".partial")
-        part.with_format(None).to_parquet(partial)
-        partial.replace(path)
-        written.append(path)
-    for stale in set(folder.glob(f"{split}-*.parquet")) - set(written):
-        stale.unlink()
-    return written
 
 
 def tell(report: dict[str, Any], path: Path) -> None:

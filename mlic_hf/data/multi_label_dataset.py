@@ -111,7 +111,10 @@ class MultiLabelDataset(Dataset):
     def _to_ids(self, labels: Sequence[int | str]) -> list[int]:
         if self._ids is None:
             return [self.label_space.index(x) if isinstance(x, str) else int(x) for x in labels]
-        return [self._ids[label] for label in map(int, labels) if label in self._ids]
+        if outside := [label for label in map(int, labels) if label not in self._ids]:
+            raise ValueError(f"the id {outside[0]} lies outside 0 to {len(self._ids) - 1}, the rows' own labels.")
+        known = (self._ids[label] for label in map(int, labels))
+        return [label for label in known if label is not None]
 
     def _decode_all(self, limit_gb: float) -> list[np.ndarray]:
         minimum_size = getattr(self.transform, "minimum_size", None)
@@ -146,7 +149,7 @@ def undecoded(rows: Any) -> Any:
 
 def match_labels(
     rows: Any, label_space: LabelSpace, missing_labels: str = "raise"
-) -> tuple[dict[int, int] | None, list[int]]:
+) -> tuple[dict[int, int | None] | None, list[int]]:
     """How the rows' own label ids map to those of a label space, by name.
 
     Args:
@@ -156,8 +159,8 @@ def match_labels(
         missing_labels: "raise" or "ignored", for names of the label space that the rows do not have.
 
     Returns:
-        row id -> label-space id of the shared names (None where rows have no names of their own), and the
-        label-space ids that the rows know nothing about.
+        row id -> label-space id, or None where the label space does not have the name (no mapping at all where
+        rows have no names of their own), and the label-space ids that the rows know nothing about.
 
     Raises:
         ValueError: names are missing and missing_labels is "raise".
@@ -172,5 +175,4 @@ def match_labels(
             f"({', '.join(missing[:6])}{', ...' if len(missing) > 6 else ''}); check the names, or pass "
             "missing_labels='ignored' to train these labels on other data only."
         )
-    shared = {own.index(name): label_space.index(name) for name in own.names if name in label_space}
-    return shared, label_space.positions(missing)
+    return {own.index(name): label_space.label2id.get(name) for name in own.names}, label_space.positions(missing)

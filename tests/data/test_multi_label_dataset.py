@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -165,3 +166,22 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
     assert len({tuple(order(*key)) for key in ((0, 0), (0, 1), (1, 0), (1, 1))}) == 4
     assert order(0, 3, shuffle=False) == list(range(50))
     assert len(EpochSampler(range(7), 0)) == 7
+
+
+def test_ids_outside_the_rows_own_labels_are_refused() -> None:
+    import datasets
+
+    names = datasets.ClassLabel(names=["a", "x"])
+    features = {"image": datasets.Value("binary"), "image_id": datasets.Value("string")}
+    rows = datasets.Dataset.from_list(
+        [{"image": encoded(picture()), "image_id": "p", "labels": [0, 1]}],
+        features=datasets.Features({**features, "labels": datasets.Sequence(names)}),
+    )
+    table = rows.data.table
+    labels = pa.array([[0, -1]], table.schema.field("labels").type)
+    broken = datasets.Dataset(table.set_column(2, table.schema.field("labels"), labels), info=rows.info)
+    transform = build_transform(transform_preset("psd", 24))
+    # x is known to the rows and no label of the model; -1 is known to nobody
+    assert MultiLabelDataset(rows, SPACE, transform, missing_labels="ignored")[0]["labels"].tolist() == [1, -1, -1, -1]
+    with pytest.raises(ValueError, match="labels of image 'p' cannot be used: the id -1 lies outside 0 to 1"):
+        MultiLabelDataset(broken, SPACE, transform, missing_labels="ignored")[0]

@@ -35,6 +35,7 @@ def test_parquet_shards_train_without_the_folder(tmp_path: Path) -> None:
     main(["--name", str(folder), "--to", "parquet", "--output_dir", str(tmp_path / "out"), *options])
     names = sorted(path.name for path in (tmp_path / "out" / "data").iterdir())
     assert names == [
+        "manifest.json",
         "train-00000-of-00002.parquet",
         "train-00001-of-00002.parquet",
         "validation-00000-of-00001.parquet",
@@ -81,7 +82,7 @@ def test_skipped_images_are_counted_and_listed(tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "train: 4 images, 0 without labels, 2 bad (1 broken, 1 missing)" in said
     assert "train/train/a.jpg = test/test/e.jpg" in said
-    with pytest.raises(ValueError, match="holds parquet shards; give another output_dir, or --overwrite"):
+    with pytest.raises(ValueError, match="holds parquet shards; give another output folder"):
         main([*arguments, "--on_bad_image", "skip"])
     main([*arguments, "--on_bad_image", "skip", "--overwrite"])
 
@@ -127,11 +128,16 @@ def test_inspect_writes_counts_and_pictures(tmp_path: Path) -> None:
 
 def test_from_the_command_line_a_mistake_is_one_sentence(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "mlic_hf.cli", "prepare_dataset", "--name", str(tmp_path), "--to", "parquet"]
+    command = [sys.executable, "-m", "mlic_hf.cli", "prepare_dataset", "--name", str(tmp_path / "in")]
+    (tmp_path / "in").mkdir()
     done = subprocess.run(
-        [*command, "--output_dir", str(tmp_path / "out")], capture_output=True, text=True, cwd=root, check=False
+        [*command, "--to", "parquet", "--output_dir", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.strip().startswith("error: ")
+    assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "is empty; expected metadata.jsonl" in done.stderr
     assert "Traceback" not in done.stderr

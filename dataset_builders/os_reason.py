@@ -1,0 +1,14 @@
+"""What an operating system's error says, with its file and without its number."""
+
+from __future__ import annotations
+
+import os
+
+
+def os_reason(error: OSError) -> str:
+    """The reason in words, with the file where the error knows one: "No space left on device (photos/a.jpg)"."""
+    if error.errno is None:
+        return str(error)
+    known = (file for file in (error.filename, error.filename2) if isinstance(file, str | bytes))
+    files = " and ".join(map(os.fsdecode, known))
+    return (error.strerror or os.strerror(error.errno)) + (f" ({files})" if files else "")
