@@ -8,6 +8,7 @@ from mlic_hf.data.class_weights import class_weights
 from mlic_hf.data.co_occurrence_counts import co_occurrence_counts
 from mlic_hf.data.collate import collate
 from mlic_hf.data.epoch_sampler import EpochSampler
+from mlic_hf.data.feature_maps import FeatureMaps, compute_feature_maps
 from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.image_transform import ImageTransform, build_transform
 from mlic_hf.data.inspect_dataset import inspect_dataset
@@ -22,6 +23,7 @@ __all__ = [
     "AdaptedRows",
     "AdaptedStream",
     "EpochSampler",
+    "FeatureMaps",
     "ImageTransform",
     "LabelSpace",
     "MultiLabelDataset",
@@ -31,6 +33,7 @@ __all__ = [
     "class_weights",
     "co_occurrence_counts",
     "collate",
+    "compute_feature_maps",
     "inspect_dataset",
     "read_image",
     "stateless_generator",

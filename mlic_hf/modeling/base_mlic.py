@@ -64,7 +64,7 @@ class MultiLabelModel(PreTrainedModel):
 
     def forward(
         self,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None = None,
         labels: Tensor | None = None,
         output_label_embeddings: bool = False,
         output_feature_map: bool = False,
@@ -72,6 +72,7 @@ class MultiLabelModel(PreTrainedModel):
         output_attentions: bool = False,
         output_class_maps: bool = False,
         return_dict: bool = True,
+        feature_map: Tensor | None = None,
     ) -> MultiLabelOutput | tuple[Any, ...]:
         """Logits of every label, and what else is asked for.
 
@@ -84,13 +85,22 @@ class MultiLabelModel(PreTrainedModel):
             output_attentions: also the cross-attention weights.
             output_class_maps: also class maps (B, C, h, w).
             return_dict: False for a plain tuple without the empty fields.
+            feature_map: (B, D, h, w), what the backbone gave for these images: the model starts from it, in place of
+                pixel_values.
 
         Raises:
-            ValueError: when something is asked for that this architecture does not have.
+            ValueError: when something is asked for that this architecture does not have or a feature map does not
+                give; with both or neither of pixel_values and feature_map.
         """
         request = HeadRequest(output_label_embeddings, bool(output_attentions), output_class_maps)
         self._check_request(request)
-        feature_map, stage_maps = self.backbone(pixel_values, with_stages=output_stage_maps)
+        stage_maps = None
+        if (pixel_values is None) == (feature_map is None):
+            raise ValueError("The model starts from pixel_values or from their feature_map: give one of the two.")
+        if pixel_values is not None:
+            feature_map, stage_maps = self.backbone(pixel_values, with_stages=output_stage_maps)
+        elif output_stage_maps:
+            raise ValueError("Stage maps come from pixel_values: leave output_stage_maps out with a feature_map.")
         fields = self.head(feature_map, request)
         loss = None if labels is None else known_cell_loss(fields["logits"], labels)
         output = self.output_class(

@@ -235,3 +235,21 @@ def test_a_tuple_on_request(model_type: str) -> None:
         expected = model(pictures(), labels=targets())
     assert torch.equal(loss, expected.loss)
     assert torch.equal(logits, expected.logits)
+
+
+@every_architecture
+def test_a_feature_map_stands_in_for_the_pixels(model_type: str) -> None:
+    model = tiny_model(model_type)
+    from_pixels = model(pictures(), labels=targets(), output_feature_map=True)
+    kept = from_pixels.feature_map.detach()
+    from_map = model(feature_map=kept, labels=targets())
+    assert torch.equal(from_map.logits, from_pixels.logits)
+    assert torch.equal(from_map.loss, from_pixels.loss)
+    from_map.loss.backward()
+    assert all(parameter.grad is None for parameter in model.backbone.parameters())
+    with pytest.raises(ValueError, match="give one of the two"):
+        model(pictures(), feature_map=kept)
+    with pytest.raises(ValueError, match="give one of the two"):
+        model(labels=targets())
+    with pytest.raises(ValueError, match="Stage maps come from pixel_values"):
+        model(feature_map=kept, output_stage_maps=True)

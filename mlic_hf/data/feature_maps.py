@@ -1,0 +1,126 @@
+"""A data set's images as the feature maps of a frozen backbone, computed once: heads then train in minutes."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mlic_hf.data.collate import collate
+from mlic_hf.data.multi_label_dataset import MultiLabelDataset
+
+ROWS = "rows.json"
+
+
+class FeatureMaps(Dataset):
+    """What a frozen backbone makes of a data set's images, V draws of each, kept as `view_<v>.npy` in a folder.
+
+    Epoch e shows view e mod V, which is drawn as the images of epoch e mod V are: with a view for every epoch a head
+    sees what it would see behind the backbone itself, to the rounding of float16.
+
+    Args:
+        folder: what `compute_feature_maps` wrote.
+        views: how many views are used.
+
+    Raises:
+        FileNotFoundError: if a view is missing.
+    """
+
+    def __init__(self, folder: Path, views: int) -> None:
+        missing = [view for view in range(views) if not view_file(folder, view).is_file()]
+        if missing:
+            raise FileNotFoundError(f"{folder} lacks the feature maps of view {missing[0]}; compute them first.")
+        told = json.loads((folder / ROWS).read_text(encoding="utf-8"))
+        self.image_ids: Sequence[str] = told["image_ids"]
+        self.labels = torch.tensor(told["labels"], dtype=torch.float32)
+        self.maps = [np.load(view_file(folder, view), mmap_mode="r") for view in range(views)]
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Show the view of this epoch from now on, in running workers too."""
+        self._epoch.fill_(int(epoch))
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One example: feature_map (D, h, w), labels (labels,) and image_id."""
+        kept = self.maps[int(self._epoch) % len(self.maps)][int(index)]
+        feature_map = torch.from_numpy(kept.astype(np.float32))
+        return {"feature_map": feature_map, "labels": self.labels[int(index)], "image_id": self.image_ids[int(index)]}
+
+
+def compute_feature_maps(
+    images: MultiLabelDataset,
+    backbone: Callable[[Tensor], Tensor],
+    folder: Path,
+    views: int = 1,
+    batch_size: int = 128,
+    num_workers: int = 0,
+) -> FeatureMaps:
+    """Compute the views that a folder does not hold yet; a broken computation goes on with the view it was at.
+
+    Args:
+        images: with the transform whose draws the views are.
+        backbone: (B, 3, H, W) to (B, D, h, w), without gradient and without random draws.
+        folder: of these images, this transform and this backbone alone.
+        views: draws of each image; one is enough without augmentation.
+        batch_size: images at once.
+        num_workers: processes that load images.
+
+    Raises:
+        ValueError: if the disk is too small, or a value leaves the range of float16.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for view in range(views):
+        if view_file(folder, view).is_file():
+            continue
+        images.set_epoch(view)
+        loader = DataLoader(images, batch_size, collate_fn=collate, num_workers=num_workers)
+        unfinished = folder / f"view_{view}.unfinished"
+        image_ids: list[str] = []
+        labels: list[list[float]] = []
+        maps: np.ndarray | None = None
+        for batch in loader:
+            found = backbone(batch["pixel_values"]).to(torch.float16).cpu().numpy()
+            if not np.isfinite(found).all():
+                raise ValueError(f"A feature map of {batch['image_id'][0]!r} or a neighbour is too large for float16.")
+            if maps is None:
+                shape = (len(images), *found.shape[1:])
+                check_space(folder, shape, views - view)
+                maps = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
+            maps[len(image_ids) : len(image_ids) + len(found)] = found
+            image_ids += batch["image_id"]
+            labels += batch["labels"].tolist()
+        assert maps is not None, "the data set has no image"
+        maps.flush()
+        (folder / ROWS).write_text(json.dumps({"image_ids": image_ids, "labels": labels}) + "\n", encoding="utf-8")
+        unfinished.replace(view_file(folder, view))
+    return FeatureMaps(folder, views)
+
+
+def view_file(folder: Path, view: int) -> Path:
+    """Where a view lies once it is whole."""
+    return folder / f"view_{view}.npy"
+
+
+def check_space(folder: Path, shape: Sequence[int], views: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Raises:
+        ValueError: telling what is needed and what is free.
+    """
+    needed, free = views * math.prod(shape) * 2, shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{views} views of {shape[0]} feature maps of {'x'.join(map(str, shape[1:]))} numbers take "
+            f"{needed / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB free: take fewer views or another folder."
+        )
