@@ -13,6 +13,7 @@ from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.image_transform import ImageTransform, build_transform
 from mlic_hf.data.inspect_dataset import inspect_dataset
 from mlic_hf.data.label_space import LabelSpace
+from mlic_hf.data.mixup import mixup
 from mlic_hf.data.multi_label_dataset import MultiLabelDataset
 from mlic_hf.data.stateless_random import stateless_generator
 from mlic_hf.data.stratified_split import stratified_split
@@ -35,6 +36,7 @@ __all__ = [
     "collate",
     "compute_feature_maps",
     "inspect_dataset",
+    "mixup",
     "read_image",
     "stateless_generator",
     "stratified_split",

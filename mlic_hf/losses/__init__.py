@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .asymmetric import asymmetric_loss
 from .binary_cross_entropy import binary_cross_entropy
+from .class_map_distillation import class_map_distillation
 from .co_occurrence_contrast import co_occurrence_contrast, true_label_edges
 from .focal import focal
 from .gather import gather_rows, gather_with_gradient
@@ -12,7 +13,7 @@ from .label_embedding_distillation import (
     instance_aware_distillation,
     label_embedding_distillation,
 )
-from .logit_distillation import multi_label_logit_distillation
+from .logit_distillation import multi_label_logit_distillation, symmetric_logit_distillation
 from .object_aware import partial_class_loss, reconstruction_loss
 from .pairwise_distance import pairwise_distances
 from .partial_softmax_distillation import partial_softmax_distillation
@@ -29,6 +30,7 @@ __all__ = [
     "asymmetric_loss",
     "binary_cross_entropy",
     "class_aware_distillation",
+    "class_map_distillation",
     "co_occurrence_contrast",
     "focal",
     "gather_rows",
@@ -49,5 +51,6 @@ __all__ = [
     "scatter_parts",
     "soft_margin",
     "supervised_contrastive",
+    "symmetric_logit_distillation",
     "true_label_edges",
 ]

@@ -25,12 +25,12 @@ def asymmetric_loss(
 ) -> Tensor:
     """Cross-entropy whose easy cells are turned down, negatives more than positives.
 
-    With q = min(1 - p + clip, 1): -(y log max(p, eps) + (1 - y) log max(q, eps)) * (1 - pt)^g, where
-    pt = p y + q (1 - y) and g = gamma_pos y + gamma_neg (1 - y).
+    With q = min(1 - p + clip, 1): -(y (1 - p)^gamma_pos log max(p, eps) + (1 - y) (1 - q)^gamma_neg log max(q, eps)).
 
     Args:
         logits: (B, C).
-        targets: (B, C) in {0, 1, -1}; -1 takes no part.
+        targets: (B, C) in {0, 1, -1}; a value y between 0 and 1 costs y times the positive's and 1 - y times the
+            negative's loss, -1 takes no part.
         gamma_neg: focus of the negatives.
         gamma_pos: focus of the positives.
         clip: shift of the negatives' probability; a negative with p < clip costs nothing.
@@ -61,15 +61,14 @@ def asymmetric_loss(
         log_q = q.clamp(min=eps).log()
     else:
         log_q = F.logsigmoid(-logits).clamp(min=least)
-    loss = -(positive * log_p + (1 - positive) * log_q)
-    if gamma_neg > 0 or gamma_pos > 0:
-        loss = loss * _focus(positive, p, q, gamma_pos, gamma_neg, detach=disable_grad_focal)
-    return reduce_cells(loss, known, reduction)
-
-
-def _focus(positive: Tensor, p: Tensor, q: Tensor, gamma_pos: float, gamma_neg: float, *, detach: bool) -> Tensor:
-    """(1 - pt)^g; its base is kept off 0, where a power below 1 has an infinite slope."""
-    if detach:
+    if disable_grad_focal:
         p, q = p.detach(), q.detach()
-    missing = (1 - (p * positive + q * (1 - positive))).clamp(min=torch.finfo(p.dtype).tiny)
-    return missing ** (gamma_pos * positive + gamma_neg * (1 - positive))
+    cells = positive * _focused(log_p, p, gamma_pos) + (1 - positive) * _focused(log_q, q, gamma_neg)
+    return reduce_cells(-cells, known, reduction)
+
+
+def _focused(log_right: Tensor, right: Tensor, gamma: float) -> Tensor:
+    """log pt (1 - pt)^gamma; the base is kept off 0, where a power below 1 has an infinite slope."""
+    if gamma == 0:
+        return log_right
+    return log_right * (1 - right).clamp(min=torch.finfo(right.dtype).tiny) ** gamma

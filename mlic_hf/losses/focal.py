@@ -21,7 +21,8 @@ def focal(
 
     Args:
         logits: (B, C).
-        targets: (B, C) in {0, 1, -1}; -1 takes no part.
+        targets: (B, C) in {0, 1, -1}; a value y between 0 and 1 costs y times the positive's and 1 - y times the
+            negative's loss, -1 takes no part.
         gamma: focus; 0 is plain cross-entropy.
         alpha: weight of the positives, 1 - alpha that of the negatives; None weighs both with 1.
         reduction: "sum", "batchmean" (by images) or "mean" (by known cells).

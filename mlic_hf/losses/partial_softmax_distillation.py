@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .precision import full_precision
-from .reduction import known_cells, reduce_cells
+from .reduction import hard_cells, reduce_cells
 
 
 @full_precision
@@ -31,14 +31,14 @@ def partial_softmax_distillation(
         A scalar; an image without positives or without negatives adds 0.
 
     Raises:
-        ValueError: for another reduction or unlike shapes.
+        ValueError: for another reduction, unlike shapes or soft targets.
 
     Source:
         Multi-Label Knowledge Distillation (Yang et al., ICCV 2023), the partial softmax baseline.
     """
     if reduction not in ("sum", "batchmean"):
         raise ValueError(f'reduction is "{reduction}"; expected "sum" or "batchmean".')
-    known = known_cells(targets, student)
+    known = hard_cells(targets, student)
     teacher = teacher.detach()
     positive, negative = targets > 0, targets == 0
     log_s, rest_s = _negatives(student, negative)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .reduction import refuse_soft
+
 # pairs that may be computed for nothing in a block because one more block costs as much: measured on a CPU, where
 # a pair of 768-wide rows takes 0.1 microseconds; a GPU does far more in the time of a launch
 FREE_PAIRS_CPU, FREE_PAIRS = 1 << 12, 1 << 17
@@ -54,8 +56,13 @@ def positive_cells(targets: Tensor) -> np.ndarray:
 
     How the pairs are laid out depends on their numbers, so a GPU has to be waited for here; everything that
     follows is planned on the host and sent back without waiting. A loss calls this once.
+
+    Raises:
+        ValueError: for a target between 0 and 1.
     """
-    return (targets > 0).cpu().numpy()
+    on_host = targets.detach().float().cpu().numpy()
+    refuse_soft(on_host)
+    return on_host > 0
 
 
 def positive_groups(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,29 @@ def known_cells(targets: Tensor | None, like: Tensor) -> Tensor:
             "both must be (images, labels)."
         )
     return targets >= 0
+
+
+def hard_cells(targets: Tensor, like: Tensor) -> Tensor:
+    """`known_cells` for a loss that tells positives from negatives and knows nothing between.
+
+    Targets between 0 and 1 are refused where that costs nothing, on the host; a GPU would have to be waited for.
+    """
+    known = known_cells(targets, like)
+    if targets.device.type == "cpu" and not torch.compiler.is_compiling():
+        refuse_soft(targets.detach().float().numpy())
+    return known
+
+
+def refuse_soft(targets: np.ndarray) -> None:
+    """Raises ValueError where a target lies between 0 and 1, as those of mixed images do."""
+    soft = (targets > 0) & (targets < 1)
+    if soft.any():
+        image, label = np.argwhere(soft)[0]
+        raise ValueError(
+            f"the target of image {image}, label {label} is {targets[image, label]:.4g}; this loss tells positives "
+            "from negatives and takes 1, 0 and -1 only. Leave mixup off, or use a loss that takes soft labels: binary "
+            "cross-entropy, soft margin, focal or the asymmetric loss."
+        )
 
 
 def reduce_cells(cells: Tensor, known: Tensor, reduction: str) -> Tensor:

@@ -16,7 +16,7 @@ def soft_margin(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Ten
 
     Args:
         logits: (B, C).
-        targets: (B, C) in {0, 1, -1}; -1 takes no part.
+        targets: (B, C) in {0, 1, -1}; values between 0 and 1 are soft targets, -1 takes no part.
         reduction: "mean" (OASS's own: over the images with a known label) or "sum" of the per-image means.
 
     Returns:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .positive_groups import take_rows
 from .precision import full_precision
-from .reduction import known_cells
+from .reduction import hard_cells, known_cells
 
 
 @full_precision
@@ -90,6 +90,7 @@ def label_contrastive(
             f"projections have shape {tuple(projections.shape)}; expected (images, labels, width) with the "
             f"targets' {tuple(targets.shape)} first."
         )
+    hard_cells(targets, targets)
     positive = targets > 0
     joined = positive if denominator_size == 0 else positive | _hardest_negatives(logits, targets, denominator_size)
     # how many rows there are is the one thing that is waited for

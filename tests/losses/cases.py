@@ -67,6 +67,24 @@ CASES = [
         oracles.multi_label_logit_distillation,
     ),
     LossCase(
+        "logit_distillation_softened",
+        "logits",
+        lambda s, t, y: losses.multi_label_logit_distillation(s, t, y, temperature=2.0),
+        lambda s, t, y: 4 * oracles.multi_label_logit_distillation(s / 2, t / 2, y),
+    ),
+    LossCase(
+        "symmetric_logit_distillation",
+        "logits",
+        losses.symmetric_logit_distillation,
+        oracles.symmetric_logit_distillation,
+    ),
+    LossCase(
+        "class_maps",
+        "embeddings",
+        lambda s, t, y: losses.class_map_distillation(s[:, :, None], t[:, :, None, 1:], y),
+        lambda s, t, y: oracles.class_map_distillation(s[:, :, None], t[:, :, None, 1:], y),
+    ),
+    LossCase(
         "partial_softmax",
         "logits",
         lambda s, t, y: losses.partial_softmax_distillation(s, t, y, "sum"),

@@ -69,6 +69,28 @@ def multi_label_logit_distillation(s: Tensor, t: Tensor, y: Tensor) -> Tensor:
     return total
 
 
+def symmetric_logit_distillation(s: Tensor, t: Tensor, y: Tensor) -> Tensor:
+    total = s.sum() * 0
+    for image in range(len(s)):
+        known = y[image] >= 0
+        p, q = torch.sigmoid(s[image][known]), torch.sigmoid(t[image][known])
+        there = q * (q / p).log() + (1 - q) * ((1 - q) / (1 - p)).log()
+        back = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
+        total = total + 0.5 * (there + back).sum()
+    return total
+
+
+def class_map_distillation(student: Tensor, teacher: Tensor, y: Tensor) -> Tensor:
+    total = student.sum() * 0
+    size = [min(a, b) for a, b in zip(student.shape[2:], teacher.shape[2:])]
+    for s, t, flags in zip(student, teacher, y):
+        for label in (flags == 1).nonzero()[:, 0]:
+            a, b = (F.adaptive_avg_pool2d(maps[label][None], size) for maps in (s, t))
+            a, b = ((x - x.mean()) / (x.var(unbiased=False) + 1e-5).sqrt() for x in (a, b))
+            total = total + ((a - b) ** 2).mean() / 2
+    return total
+
+
 def partial_softmax_distillation(s: Tensor, t: Tensor, y: Tensor) -> Tensor:
     total = s.sum() * 0
     for image in range(len(s)):

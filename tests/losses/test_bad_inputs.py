@@ -21,6 +21,9 @@ LABELS = torch.zeros(2, dtype=torch.long)
         (lambda: losses.asymmetric_loss(Z, Y, clip=-0.1), "clip -0.1"),
         (lambda: losses.binary_cross_entropy(Z, Y[:, :2]), r"\(2, 2\) but the scores have \(2, 3\)"),
         (lambda: losses.soft_margin(Z, Y, "batch"), 'expected "sum" or "mean"'),
+        (lambda: losses.multi_label_logit_distillation(Z, Z, temperature=0), "temperature is 0"),
+        (lambda: losses.class_map_distillation(E, E, Y), r"must be \(images, labels, height, width\)"),
+        (lambda: losses.class_map_distillation(E[..., None], E[..., None], Y, "batchmean"), '"sum" or "mean"'),
         (lambda: losses.multi_label_logit_distillation(Z, Z[:1]), r"\(1, 3\) differ"),
         (lambda: losses.partial_softmax_distillation(Z, Z, Y, "mean"), '"sum" or "batchmean"'),
         (lambda: losses.partition_distillation_kl(Z, Z, temperature=0), "temperature is 0"),
@@ -47,3 +50,20 @@ LABELS = torch.zeros(2, dtype=torch.long)
 def test_refused(call: Callable[[], object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda soft: losses.partial_softmax_distillation(Z, Z, soft),
+        lambda soft: losses.class_aware_distillation(E, E, soft),
+        lambda soft: losses.label_embedding_distillation(E, E, soft),
+        lambda soft: losses.label_contrastive(E, soft),
+        lambda soft: losses.co_occurrence_contrast(E, E, E, soft),
+        lambda soft: losses.class_map_distillation(E[..., None], E[..., None], soft),
+    ],
+)
+def test_soft_labels_are_refused_where_there_is_nothing_between(loss: Callable[[torch.Tensor], object]) -> None:
+    soft = torch.tensor([[0.0, 1, -1], [0.25, 1, 0]])
+    with pytest.raises(ValueError, match=r"target of image 1, label 0 is 0\.25; this loss tells positives from"):
+        loss(soft)

@@ -19,6 +19,7 @@ S, T = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
         lambda r: losses.binary_cross_entropy(S, TARGETS, r),
         lambda r: losses.focal(S, TARGETS, reduction=r),
         lambda r: losses.multi_label_logit_distillation(S, T, TARGETS, r),
+        lambda r: losses.symmetric_logit_distillation(S, T, TARGETS, r),
         lambda r: losses.partition_distillation_mse(S, T, r, TARGETS),
         lambda r: losses.partition_distillation_kl(S, T, 4.0, r, TARGETS),
     ],
@@ -59,3 +60,23 @@ def test_an_image_without_a_true_label_stays_in_the_contrast_mean() -> None:
     both = losses.co_occurrence_contrast(graph, view, -view, targets)
     alone = losses.co_occurrence_contrast(graph[:1], view[:1], -view[:1], targets[:1])
     torch.testing.assert_close(both, alone / 2)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.binary_cross_entropy,
+        losses.focal,
+        losses.soft_margin,
+        losses.asymmetric_loss,
+        lambda z, y: losses.asymmetric_loss(z, y, gamma_neg=2, gamma_pos=1, disable_grad_focal=False),
+    ],
+)
+def test_a_soft_label_mixes_the_losses_of_the_hard_ones(loss) -> None:
+    for share in (0.3, 0.9):
+        mixed = loss(S, torch.full_like(S, share))
+        expected = share * loss(S, torch.ones_like(S)) + (1 - share) * loss(S, torch.zeros_like(S))
+        torch.testing.assert_close(mixed, expected)
+    with_unknown = torch.full_like(S, 0.3)
+    with_unknown[1] = -1
+    assert torch.isfinite(loss(S, with_unknown))

@@ -10,6 +10,7 @@ from mlic_hf.methods.base import Method, MethodBatch
 from mlic_hf.methods.l2d import METHOD
 from mlic_hf.methods.l2d.config import L2DConfig
 from mlic_hf.methods.once_per_batch import OncePerBatch
+from mlic_hf.methods.soft_labels import refuse_soft_labels
 from mlic_hf.methods.teacher import Teacher
 from tests.methods.tiny import tiny_batch, tiny_decoder, tiny_linear
 
@@ -101,3 +102,51 @@ def test_what_is_shared_is_computed_once_a_batch_and_forgotten_with_it() -> None
     assert [shared(first), shared(first), shared(second), shared(second)] == [1, 1, 2, 2]
     del second
     assert shared._found is None
+
+
+def test_a_share_a_cell_does_not_depend_on_the_batch() -> None:
+    pixels, labels = tiny_batch()
+    published, shared = (l2d(L2DConfig(logit_reduction=how))(pixels, labels) for how in ("batchmean", "sum"))
+    torch.testing.assert_close(shared["mld"], published["mld"] * len(pixels))
+    halves = [l2d(L2DConfig(logit_reduction="sum"))(pixels[half], labels[half]) for half in (slice(4), slice(4, 8))]
+    torch.testing.assert_close(shared["mld"], (halves[0]["mld"] + halves[1]["mld"]) / 2)
+
+
+def test_temperature_and_symmetric_distillation() -> None:
+    config = L2DConfig(temperature=3.0, weight_symmetric=1.0, logit_reduction="sum")
+    method = l2d(config)
+    pixels, labels = tiny_batch()
+    outputs = method(pixels, labels)
+    s, t = method.student(pixels).logits, method.teacher.model(pixels).logits
+    for name, loss in (
+        ("mld", losses.multi_label_logit_distillation),
+        ("symmetric", losses.symmetric_logit_distillation),
+    ):
+        torch.testing.assert_close(outputs[name], loss(s, t, labels, temperature=3.0) / len(pixels))
+
+
+def test_class_maps_of_another_size_teach() -> None:
+    config = L2DConfig(weight_class_aware=0, weight_instance_aware=0, weight_class_maps=1.0)
+    student, teacher = tiny_linear(0).eval(), Teacher(tiny_linear(1, output_stride=16))
+    method = Method(student, METHOD.objectives(config, student, teacher), teacher)
+    pixels, labels = tiny_batch()
+    outputs = method(pixels, labels)
+    s, t = (model(pixels, output_class_maps=True).class_maps for model in (student, teacher.model))
+    assert s.shape != t.shape
+    torch.testing.assert_close(outputs["class_maps"], losses.class_map_distillation(s, t, labels) / len(pixels))
+    with pytest.raises(ValueError, match=r"the teacher \(MLDecoderForImageClassification\) has none. Use the linear"):
+        METHOD.objectives(config, student, Teacher(tiny_decoder(1)))
+
+
+@pytest.mark.parametrize("wrong", [{"logit_reduction": "mean"}, {"temperature": 0.0}, {"weight_class_maps": -1.0}])
+def test_bad_settings_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        L2DConfig(**wrong)
+
+
+def test_mixed_images_are_refused_by_what_compares_positives() -> None:
+    refuse_soft_labels(
+        l2d(L2DConfig(weight_class_aware=0, weight_instance_aware=0, weight_rkd=1.0)).objectives.values()
+    )
+    with pytest.raises(ValueError, match="but class_aware, instance_aware, partial_softmax only tell positives"):
+        refuse_soft_labels(l2d(EVERYTHING).objectives.values())

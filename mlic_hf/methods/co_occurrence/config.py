@@ -15,6 +15,10 @@ class CoOccurrenceConfig:
 
     weight_contrast: float = field(default=1.0, metadata={"help": "lambda, the weight of the contrast"})
     tau: float = field(default=1.0, metadata={"help": "temperature of the contrast"})
+    normalize: bool = field(
+        default=False,
+        metadata={"help": "contrast embeddings of unit length (then with a small tau); not as published"},
+    )
     gamma_neg: float = field(default=1.0, metadata={"help": "asl: focus on negatives"})
     gamma_pos: float = field(default=0.0, metadata={"help": "asl: focus on positives"})
     clip: float = field(default=0.0, metadata={"help": "asl: probability margin for negatives"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mlic_hf import losses
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted, known_images
@@ -19,6 +20,7 @@ class ScaledAsymmetricLoss(Objective):
     """The asymmetric loss, its mean over all known cells of the batch times `scale` (1000 in the paper)."""
 
     name = "asl"
+    takes_soft_labels = True
 
     def __init__(self, gamma_neg: float, gamma_pos: float, clip: float, eps: float, scale: float) -> None:
         super().__init__()
@@ -48,14 +50,17 @@ class GraphContrast(Objective):
     Args:
         tau: temperature.
         graph: makes the graph of label embeddings, for a model that has none itself.
+        normalize: contrast embeddings of unit length, whose products are cosines; the paper's are not normalised, and
+            grow with the width.
     """
 
     name = "graph_contrast"
     needs = frozenset({"label_embeddings"})
 
-    def __init__(self, tau: float = 1.0, graph: LabelGraph | None = None) -> None:
+    def __init__(self, tau: float = 1.0, graph: LabelGraph | None = None, normalize: bool = False) -> None:
         super().__init__()
         self.tau = tau
+        self.normalize = normalize
         self.graph = graph
 
     def count(self, labels: Tensor) -> Tensor | None:
@@ -74,6 +79,8 @@ class GraphContrast(Objective):
             inside, outside = losses.true_label_edges(edges.detach(), batch.labels)
             positive = propagate(embeddings.detach(), inside)
             negative = propagate(embeddings.detach(), outside)
+        if self.normalize:
+            anchors, positive, negative = (F.normalize(rows.float(), dim=-1) for rows in (anchors, positive, negative))
         return losses.co_occurrence_contrast(
             anchors, positive, negative, batch.labels, temperature=self.tau, reduction="sum"
         )
@@ -91,5 +98,7 @@ def co_occurrence_objectives(config: CoOccurrenceConfig, student: Any, teacher: 
         graph = None
         if not hasattr(student.head, "graph"):
             graph = LabelGraph(label_embedding_size(student), student.config.num_labels, config.graph_steps)
-        found.append(Weighted(GraphContrast(config.tau, graph), config.weight_contrast, per_image=False))
+        found.append(
+            Weighted(GraphContrast(config.tau, graph, config.normalize), config.weight_contrast, per_image=False)
+        )
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -72,34 +73,43 @@ class InstanceAware(Objective):
         )
 
 
-class LogitDistillation(Objective):
-    """MLD: binary KL between the two models' probabilities of every known cell; the paper's batch mean."""
+class LogitLoss(Objective):
+    """A loss between the two models' logits over the known cells: the paper's batch mean, or a batch sum.
 
-    name = "mld"
+    Args:
+        reduction: "batchmean" divides by the images of the batch once more than the hard loss is divided, as
+            published; "sum" does not, so that the weight is a share of a cell.
+        name: its key in the log.
+        loss: (student, teacher, targets, reduction, settings) -> scalar.
+        **settings: further arguments of the loss.
+    """
+
     needs_teacher = True
 
+    def __init__(self, reduction: str, name: str, loss: Callable[..., Tensor], **settings: Any) -> None:
+        super().__init__()
+        self.reduction = reduction
+        self.name = name
+        self.loss = loss
+        self.settings = settings
+        self.takes_soft_labels = loss is not losses.partial_softmax_distillation
+
     def count(self, labels: Tensor) -> Tensor | None:
-        return known_images(labels)
+        return known_images(labels) if self.reduction == "batchmean" else None
 
     def forward(self, batch: MethodBatch) -> Tensor:
-        return losses.multi_label_logit_distillation(
-            batch.student.logits, batch.teacher.logits, batch.labels, reduction="sum"
-        )
+        return self.loss(batch.student.logits, batch.teacher.logits, batch.labels, reduction="sum", **self.settings)
 
 
-class PartialSoftmax(Objective):
-    """PSM: KL of the softmax over one positive and all negatives; the paper's batch mean."""
+class ClassMaps(Objective):
+    """The class-activation maps of every image's positive labels; the sum over the batch."""
 
-    name = "partial_softmax"
+    name = "class_maps"
+    needs = frozenset({"class_maps"})
     needs_teacher = True
 
-    def count(self, labels: Tensor) -> Tensor | None:
-        return known_images(labels)
-
     def forward(self, batch: MethodBatch) -> Tensor:
-        return losses.partial_softmax_distillation(
-            batch.student.logits, batch.teacher.logits, batch.labels, reduction="sum"
-        )
+        return losses.class_map_distillation(batch.student.class_maps, batch.teacher.class_maps, batch.labels)
 
 
 class PooledFeatures(Objective):
@@ -111,6 +121,7 @@ class PooledFeatures(Objective):
     needs = frozenset({"feature_map"})
     couples_images = True
     needs_teacher = True
+    takes_soft_labels = True
 
     def __init__(self, name: str, loss: Any) -> None:
         super().__init__()
@@ -137,6 +148,7 @@ class Review(Objective):
     name = "review"
     needs = frozenset({"stage_maps"})
     needs_teacher = True
+    takes_soft_labels = True
 
     def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]) -> None:
         super().__init__()
@@ -171,6 +183,15 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
                     f"({type(model).__name__}) has none. Use an ML-Decoder with one group a label, or set "
                     "weight_class_aware and weight_instance_aware to 0."
                 )
+    if config.weight_class_maps:
+        for model, what in ((student, "student"), (teacher.model, "teacher")):
+            if "class_maps" not in model.provides:
+                raise ValueError(
+                    f"L2D's loss on class-activation maps needs them of both models, but the {what} "
+                    f"({type(model).__name__}) has none. Use the linear architecture, or set weight_class_maps to 0."
+                )
+    logits = partial(LogitLoss, config.logit_reduction)
+    softened = {"temperature": config.temperature}
     both = None
     if config.weight_class_aware and config.weight_instance_aware:
         both = OncePerBatch(both_embedding_losses)
@@ -178,10 +199,12 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
         (config.weight_hard, BinaryCrossEntropy),
         (config.weight_class_aware, lambda: ClassAware(both)),
         (config.weight_instance_aware, lambda: InstanceAware(both)),
-        (config.weight_mld, LogitDistillation),
-        (config.weight_partial_softmax, PartialSoftmax),
+        (config.weight_mld, lambda: logits("mld", losses.multi_label_logit_distillation, **softened)),
+        (config.weight_symmetric, lambda: logits("symmetric", losses.symmetric_logit_distillation, **softened)),
+        (config.weight_partial_softmax, lambda: logits("partial_softmax", losses.partial_softmax_distillation)),
         (config.weight_pkt, lambda: PooledFeatures("pkt", losses.probabilistic_knowledge_transfer)),
         (config.weight_rkd, lambda: PooledFeatures("rkd", losses.relational_distillation)),
+        (config.weight_class_maps, ClassMaps),
         (config.weight_review, lambda: Review(*(review_channels(m) for m in (student, teacher.model)))),
     ]
     return [Weighted(build(), weight) for weight, build in offered if weight]

@@ -23,6 +23,7 @@ class MeanBinaryCrossEntropy(Objective):
     """
 
     name = "bce"
+    takes_soft_labels = True
 
     def __init__(self, views: int = 1) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from mlic_hf import losses
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted
 from mlic_hf.methods.oass.config import OASSConfig
 from mlic_hf.methods.oass.cut_and_merge import CutAndMerge
+from mlic_hf.methods.ramp import ramp_share
 from mlic_hf.methods.supervised import SoftMargin
 
 
@@ -63,7 +64,7 @@ class Reconstruction(OfCuts):
 
     def share(self, progress: float) -> float:
         """alpha_re(t) / alpha_re for the share of the run that is done."""
-        return min(1.0, progress / self.ramp) if self.ramp > 0 else 1.0
+        return ramp_share(progress, self.ramp)
 
     def forward(self, batch: MethodBatch) -> Tensor:
         cuts = self.shared.of_batch(batch)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -15,41 +16,48 @@ from mlic_hf.modeling import MultiLabelModel
 
 
 class PartitionDivergence(Objective):
-    """D(z, t) for the teachers of one partition, whose logits lie in the label order; the paper's sum.
+    """D(z, t) for the teachers of one partition, whose logits lie in the label order; the sum over known cells.
 
     Args:
         kind: the partition, a key of the teachers' outputs.
-        divergence: "mse" (squared error over all cells) or "kl" (softmax over labels).
-        temperature: of the softmax.
+        divergence: "mse" (squared error), "kl" (softmax over labels) or "binary_kl" (each label's own KL).
+        temperature: of the two KLs.
+        mean: divide by the known cells of the batch; the paper does not.
     """
 
     needs_teacher = True
+    takes_soft_labels = True
 
-    def __init__(self, kind: str, divergence: str = "mse", temperature: float = 4.0) -> None:
+    def __init__(self, kind: str, divergence: str = "mse", temperature: float = 4.0, mean: bool = False) -> None:
         super().__init__()
         self.name = kind
-        self.divergence = divergence
-        self.temperature = temperature
+        self.mean = mean
+        offered: dict[str, Callable[..., Tensor]] = {
+            "mse": losses.partition_distillation_mse,
+            "kl": partial(losses.partition_distillation_kl, temperature=temperature),
+            "binary_kl": partial(losses.multi_label_logit_distillation, temperature=temperature),
+        }
+        self.loss = offered[divergence]
+
+    def count(self, labels: Tensor) -> Tensor | None:
+        return (labels >= 0).sum() if self.mean else None
 
     def forward(self, batch: MethodBatch) -> Tensor:
-        student, teacher = batch.student.logits, batch.teacher[self.name]
-        if self.divergence == "mse":
-            return losses.partition_distillation_mse(student, teacher, reduction="sum", targets=batch.labels)
-        return losses.partition_distillation_kl(
-            student, teacher, self.temperature, reduction="sum", targets=batch.labels
-        )
+        return self.loss(batch.student.logits, batch.teacher[self.name], targets=batch.labels, reduction="sum")
 
 
 def psd_objectives(config: PSDConfig, student: MultiLabelModel, teacher: Any = None) -> Sequence[Weighted]:
     """0.5 ASL + 0.5 a D(z, t_cgp) + (0.5 - 0.5 a) D(z, t_dgp) with the default settings; sums over the batch."""
     shares = [config.alpha, 1.0 - config.alpha] if len(config.kinds) == 2 else [1.0]
     hard = AsymmetricLoss(config.gamma_neg, config.gamma_pos, config.clip)
+    mean = config.divergence_reduction == "mean"
     return [
         Weighted(hard, config.weight_hard),
         *(
             Weighted(
-                PartitionDivergence(kind, config.divergence, config.temperature),
+                PartitionDivergence(kind, config.divergence, config.temperature, mean),
                 (1.0 - config.weight_hard) * share,
+                per_image=not mean,
             )
             for kind, share in zip(config.kinds, shares)
         ),

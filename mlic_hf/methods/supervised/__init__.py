@@ -28,6 +28,7 @@ class BinaryCrossEntropy(Objective):
     """L2D's hard loss: binary cross-entropy summed over all known cells."""
 
     name = "bce"
+    takes_soft_labels = True
 
     def forward(self, batch: MethodBatch) -> Tensor:
         return losses.binary_cross_entropy(batch.student.logits, batch.labels, reduction="sum")
@@ -37,6 +38,7 @@ class AsymmetricLoss(Objective):
     """PSD's classification loss: the asymmetric loss summed over all known cells."""
 
     name = "asl"
+    takes_soft_labels = True
 
     def __init__(self, gamma_neg: float = 4.0, gamma_pos: float = 0.0, clip: float = 0.05, eps: float = 1e-8) -> None:
         super().__init__()
@@ -50,6 +52,7 @@ class FocalLoss(Objective):
     """Focal loss summed over all known cells."""
 
     name = "focal"
+    takes_soft_labels = True
 
     def forward(self, batch: MethodBatch) -> Tensor:
         return losses.focal(batch.student.logits, batch.labels, reduction="sum")
@@ -59,6 +62,7 @@ class SoftMargin(Objective):
     """Multi-label soft margin: the mean over labels, averaged over images (OASS's classification loss)."""
 
     name = "soft_margin"
+    takes_soft_labels = True
 
     def count(self, labels: Tensor) -> Tensor | None:
         return (labels >= 0).any(dim=1).sum()

@@ -56,6 +56,16 @@ def test_contrast_is_the_papers_sum_and_counts_known_images() -> None:
     assert objective(batch).item() == pytest.approx(contrast_by_loops(student, batch, 0.5), rel=1e-4)
 
 
+def test_normalised_embeddings_are_contrasted_by_their_cosines() -> None:
+    _, batch = seen(torch.tensor([[1.0, 1, 0, 1, 0, -1], [0, 1, 1, 0, 0, 0]]))
+    value = GraphContrast(tau=0.5, normalize=True)(batch)
+    batch.student.graph_embeddings = 7 * batch.student.graph_embeddings
+    torch.testing.assert_close(GraphContrast(tau=0.5, normalize=True)(batch), value)
+    assert GraphContrast(tau=0.5)(batch) != value
+    # cosines lie in [-1, 1]: no row of at most four entries costs more than this
+    assert 0 < value <= 2 * (2 / 0.5 + torch.tensor(4.0).log())
+
+
 def test_views_carry_no_gradient() -> None:
     student, batch = seen(torch.tensor([[1.0, 0, 0, 0, 0, 0]]))
     loss = GraphContrast()(batch)
