@@ -1,4 +1,6 @@
-"""Check a checkpoint folder, write its model card, push both to the Hub in one commit, and read them back.
+"""Check a checkpoint folder, write our part of its model card, push both in one commit, and read them back.
+
+What you wrote into README.md yourself, and the fields of its front matter, stay as they are.
 
 mlic push --model runs/digits/student --repo_id user/digit-tagger
 mlic push --model runs/digits/student --check_only
@@ -13,9 +15,12 @@ from collections.abc import Sequence
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder of a saved model")
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--repo_id", help="repository on the Hub, as owner/name; made when it does not exist")
-    target.add_argument("--check_only", action="store_true", help="check the folder and write its card, send nothing")
+    parser.add_argument("--repo_id", help="repository on the Hub, as owner/name; made when it does not exist")
+    parser.add_argument(
+        "--check_only",
+        action="store_true",
+        help="check the folder, show how its card would change, send nothing",
+    )
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--license", help="license of the weights for the card, e.g. apache-2.0")
     parser.add_argument("--message", default="Upload model", help="commit message (default: %(default)s)")
@@ -24,19 +29,26 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--wait", type=float, default=2.0, help="seconds before the second try, doubled each time (default: 2)"
     )
     parser.add_argument("--traceback", metavar="true", help="show the traceback of an error")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.repo_id is None and not options.check_only:
+        parser.error("give --repo_id to publish the model, or --check_only to look at it")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     # imported here, so that --help is quick
-    from mlic_hf.hub import check_checkpoint, push_folder, write_card
+    from mlic_hf.hub import card_difference, check_checkpoint, push_folder
+    from mlic_hf.hub.push import files_to_push
+    from mlic_hf.hub.scan import refuse_private
 
-    facts = {"license": options.license} if options.license else {}
+    given = {"license": options.license, "repo_id": options.repo_id}
+    facts = {name: value for name, value in given.items() if value is not None}
     if options.check_only:
         model = check_checkpoint(options.model)
-        card = write_card(options.model, facts)
-        print(f"{options.model} is ready: {type(model).__name__}, {model.config.num_labels} labels, card {card}")
+        refuse_private(files_to_push(options.model))
+        print(f"{options.model} is ready: {type(model).__name__}, {model.config.num_labels} labels.")
+        print(card_difference(options.model, facts) or "Its README.md would stay as it is.")
         return
     commit = push_folder(
         options.model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlic_hf.hub.card import write_card
+from mlic_hf.hub.card import card_difference, write_card
 from mlic_hf.hub.card_facts import CardFacts
 from mlic_hf.hub.check import check_checkpoint
 from mlic_hf.hub.convert import convert_checkpoint, convert_state
@@ -11,6 +11,7 @@ from mlic_hf.hub.save import save_model
 
 __all__ = [
     "CardFacts",
+    "card_difference",
     "check_checkpoint",
     "convert_checkpoint",
     "convert_state",

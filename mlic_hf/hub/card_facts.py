@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,29 @@ from mlic_hf.hub.privacy import command_line, publishable
 
 # how a trainer puts the split in front of a metric's name, and what it counts beside quality
 SPLITS = {"eval": "validation", "test": "test"}
-NOT_QUALITY = ("runtime", "per_second", "loss", "labels_without_positives", "epoch")
+NOT_QUALITY = (
+    "loss",
+    "epoch",
+    "images",
+    "labels_without_positives",
+    "labels_without_negatives",
+    "plain_mAP",
+    "ema_mAP",
+)
+# settings of a run that a reader wants to know, by the words of a card
+HYPERPARAMETERS = {
+    "num_train_epochs": "Epochs",
+    "learning_rate": "Learning rate",
+    "schedule": "Schedule",
+    "optimizer": "Optimizer",
+    "weight_decay": "Weight decay",
+    "ema_decay": "Decay of the averaged weights",
+    "transform": "Augmentation",
+}
+# pictures that a card shows where they lie beside the model, and what they show
+PICTURES = {"curves.png": "Loss and mAP in training", "precision_recall.png": "Precision against recall"}
+# what a published model needs; its code travels with it
+REQUIRED = ("transformers", "timm", "torch", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -37,9 +61,13 @@ class CardFacts:
         parameters: the number of trained values in `model.safetensors`.
         method: a method key.
         origin: for a converted checkpoint, a sentence on where its weights come from.
-        data: `name`, `splits`, `hash` of the data set.
+        data: `name`, `splits` of the data set, which of them are `train`, `eval` and `test`.
         metrics: name -> number, name -> {value, low, high}, or split -> either.
-        command, versions, seed, weights, license: of the run and of what the root's weights are.
+        settings: all settings of the run.
+        command, versions, seed, processes, weights, license: of the run and of what the root's weights are.
+        base_model: the repository of the weights that training started from.
+        requirements: what must be installed, as for pip.
+        pictures: files of the folder that a card shows.
     """
 
     repo_id: str | None = None
@@ -54,11 +82,16 @@ class CardFacts:
     origin: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     command: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
+    processes: int | None = None
     weights: Mapping[str, Any] = field(default_factory=dict)
     license: str | None = None
+    base_model: str | None = None
+    requirements: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -67,8 +100,25 @@ class CardFacts:
         return "-".join(part for part in (self.backbone, self.model_type) if part) or "model"
 
     @property
+    def data_name(self) -> str | None:
+        """The name of the data set; of a folder, its last part."""
+        name = self.data.get("name")
+        return None if not name else str(name) if str(name).count("/") == 1 else Path(str(name)).name
+
+    @property
     def scores(self) -> list[Score]:
         return scores_of(self.metrics)
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The settings that a card tells, in its words."""
+        told = {words: self.settings.get(name) for name, words in HYPERPARAMETERS.items()}
+        images = self.settings.get("per_device_train_batch_size")
+        if isinstance(images, int):
+            images *= (self.processes or 1) * int(self.settings.get("gradient_accumulation_steps") or 1)
+        precision = next((name for name in ("bf16", "fp16") if self.settings.get(name)), None)
+        told |= {"Images a step": images, "Precision": precision, "Seed": self.seed}
+        return {words: f"{value:g}" if isinstance(value, float) else value for words, value in told.items()}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -127,6 +177,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
     if not config:
         raise FileNotFoundError(f"{folder} has no config.json, so it is no checkpoint folder; save a model there.")
     run = publishable(read_json(folder / "run.json"), folder)  # an older one may hold anything
+    settings = run.get("resolved") or {}
     thresholds = config.get("thresholds")
     found = CardFacts(
         model_type=config.get("model_type"),
@@ -141,12 +192,45 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         data=run.get("data") or {},
         metrics=run.get("metrics") or {},
         command=None if run.get("command") is None else command_line(run["command"]),
+        settings=settings,
         versions=run.get("versions") or {},
         seed=run.get("seed"),
+        processes=run.get("processes"),
         weights=read_json(folder / "weights.json"),
         license=run.get("license"),
+        base_model=base_model(config.get("backbone"), settings),
+        requirements=requirements(),
+        pictures=tuple(name for name in PICTURES if (folder / name).is_file()),
     )
     return merge_facts(found, facts)
+
+
+def base_model(backbone: str | None, settings: Mapping[str, Any]) -> str | None:
+    """The repository of timm's weights that a run started from; None where it started from others, or unknown."""
+    if backbone is None or settings.get("pretrained") not in (True, "true") or settings.get("init_from"):
+        return None
+    from timm.models import get_pretrained_cfg
+
+    found = get_pretrained_cfg(backbone)
+    name = getattr(found, "hf_hub_id", None)
+    return str(name) if name else None
+
+
+def requirements() -> tuple[str, ...]:
+    """What a published model needs, with the oldest versions that this library supports, as pip takes them."""
+    try:
+        told = metadata.requires("mlic_hf") or []
+    except metadata.PackageNotFoundError:
+        return REQUIRED
+    plain = [line.replace(" ", "") for line in told if ";" not in line]
+    found = {re.split(r"[<>=!~]", line)[0]: line for line in plain}
+    return tuple(lowest_first(found.get(name, name)) for name in REQUIRED)
+
+
+def lowest_first(requirement: str) -> str:
+    """ "timm<6,>=5" as people write it: "timm>=5,<6"."""
+    name = re.split(r"[<>=!~]", requirement)[0]
+    return name + ",".join(sorted(requirement[len(name) :].split(","), reverse=True))
 
 
 def merge_facts(found: CardFacts, facts: CardFacts | Mapping[str, Any] | None) -> CardFacts:
@@ -171,7 +255,9 @@ def scores_of(metrics: Mapping[str, Any], split: str | None = None) -> list[Scor
     """
     scores: list[Score] = []
     for name, value in metrics.items():
-        if name.endswith(NOT_QUALITY):
+        prefix, _, rest = str(name).partition("_")
+        place, plain = (SPLITS[prefix], rest) if prefix in SPLITS and rest else (split, str(name))
+        if plain in NOT_QUALITY or plain.endswith(("_time", "runtime", "per_second")):
             continue
         if isinstance(value, Mapping):
             if "value" not in value:
@@ -183,7 +269,5 @@ def scores_of(metrics: Mapping[str, Any], split: str | None = None) -> list[Scor
         else:
             low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            prefix, _, rest = str(name).partition("_")
-            named = (rest, SPLITS[prefix]) if prefix in SPLITS and rest else (str(name), split)
-            scores.append(Score(named[0], float(value), low, high, named[1]))
+            scores.append(Score(plain, float(value), low, high, place))
     return scores

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from mlic_hf.hub.card import write_card
+from mlic_hf.hub.card_facts import PICTURES
 from mlic_hf.hub.check import check_checkpoint
+from mlic_hf.hub.hub_readme import take_over
 from mlic_hf.hub.save import save_model
 from mlic_hf.hub.scan import refuse_private
 from mlic_hf.modeling import MultiLabelModel
@@ -21,7 +23,7 @@ from mlic_hf.modeling import MultiLabelModel
 Result = TypeVar("Result")
 # what belongs to a model; optimizer states, logs and intermediate checkpoints stay at home
 PUSHED = ("config.json", "preprocessor_config.json", "README.md", "run.json", "weights.json", "*.py",
-          "model*.safetensors", "model.safetensors.index.json")  # fmt: skip
+          "model*.safetensors", "model.safetensors.index.json", *PICTURES)  # fmt: skip
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 
 
@@ -46,7 +48,9 @@ def push_folder(
     wait: float = 2.0,
     api: HfApi | None = None,
 ) -> str:
-    """Check a checkpoint folder, write its card, upload it in one commit and read it back.
+    """Check a checkpoint folder, write our part of its card, upload it in one commit and read it back.
+
+    What somebody wrote into the README here or on the Hub stays.
 
     Args:
         folder: a saved model (see `check_checkpoint`).
@@ -84,6 +88,8 @@ def push_folder(
 
     try:
         repo_id = retry(create, attempts, wait)
+        retry(lambda: take_over(folder, repo_id, api), attempts, wait)
+        refuse_private(files)
         commit = retry(upload, attempts, wait)
         # what users get is the main branch: it must hold the same files
         retry(lambda: verify_push(repo_id, files, api=api), attempts, wait)
@@ -159,6 +165,8 @@ def is_transient(error: BaseException | None) -> bool:
         return False
     if isinstance(error, HfHubHTTPError):
         return error.response is not None and error.response.status_code in TRANSIENT_STATUS
+    if isinstance(error, LocalEntryNotFoundError):  # a download that failed, whatever for
+        return is_transient(error.__cause__)
     if isinstance(error, (IncompletePush, ConnectionError, TimeoutError)):
         return True
     # the client's transport (httpx) has errors of its own; uploads wrap theirs in a RuntimeError

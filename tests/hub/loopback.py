@@ -13,6 +13,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.hub.card_rules import errors_of
+
 
 def blob_id(data: bytes) -> str:
     """What git names a file: the sha1 of its header and content."""
@@ -150,7 +152,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def write(self, path: str, data: bytes) -> None:
         if path == "/api/validate-yaml":
-            return self.answer(200, {"errors": [], "warnings": []})
+            errors = errors_of(json.loads(data)["content"])
+            told = {"errors": [{"message": message} for message in errors], "warnings": []}
+            return self.answer(400 if errors else 200, told)
         if path == "/api/repos/create":
             return self.create(json.loads(data))
         if path.startswith("/blobs/"):

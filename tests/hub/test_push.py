@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelCard, constants
 from safetensors.torch import load_file, save_file
 
 from mlic_hf.cli import push
@@ -53,7 +53,7 @@ def test_push_uploads_model_code_and_card_in_one_commit(folder: Path, hub: tuple
     assert set(files) - {".gitattributes"} == set(files_to_push(folder))
     assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
     assert b'model="tester/tagger"' in files["README.md"]
-    assert b"| test | mAP | 0.5000 |" in files["README.md"]
+    assert b"| test | 50.0 |" in files["README.md"]
     assert "modeling_linear_mlic.py" in files
     assert not any(name.startswith(("optimizer", "checkpoint")) for name in files)
 
@@ -134,6 +134,68 @@ def test_a_secret_or_a_private_path_is_not_sent(
     assert server.requests == []
 
 
+def test_the_card_passes_the_hubs_validation(
+    folder: Path, hub: tuple[LoopbackHub, HfApi], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, api = hub
+    push_folder(folder, REPO, api=api, wait=0, facts={"license": "mit", "base_model": "timm/resnet18.a1_in1k"})
+    text = server.files(REPO)[1]["README.md"].decode()
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    card = ModelCard(text)
+    card.validate()
+    [result] = card.data.eval_results
+    assert (result.metric_name, result.metric_value, result.dataset_name) == ("mAP", 0.5, "digits")
+    assert "POST /api/validate-yaml" in server.requests
+    with pytest.raises(ValueError, match="license"):  # the stand-in does look
+        ModelCard(text.replace("license: mit", "license: my own")).validate()
+
+
+HAND_WRITTEN = "---\nlicense: cc-by-4.0\nlanguage:\n- de\n---\n\n# Tagger\n\nWritten by hand on the Hub.\n"
+
+
+def test_what_was_written_on_the_hub_stays(folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    api.create_repo(REPO)
+    server.commit(REPO, {"README.md": HAND_WRITTEN.encode()})
+    push_folder(folder, REPO, api=api, wait=0)
+    text = server.files(REPO)[1]["README.md"].decode()
+    assert "# Tagger\n\nWritten by hand on the Hub.\n\n<!-- mlic_hf: begin -->" in text
+    assert "license: cc-by-4.0\n" in text
+    assert "language:\n- de\n" in text
+    assert "| test | 50.0 |" in text
+    assert (folder / "README.md").read_text() == text
+    push_folder(folder, REPO, api=api, wait=0)  # and again
+    assert server.files(REPO)[1]["README.md"].decode() == text
+    longer = text.replace("Written by hand on the Hub.", "Written by hand on the Hub.\n\nThen here.")
+    (folder / "README.md").write_text(longer)
+    push_folder(folder, REPO, api=api, wait=0)
+    assert "Then here." in server.files(REPO)[1]["README.md"].decode()
+
+
+def test_two_readmes_with_text_of_their_own_are_not_mixed(folder: Path, hub: tuple[LoopbackHub, HfApi]) -> None:
+    server, api = hub
+    api.create_repo(REPO)
+    server.commit(REPO, {"README.md": HAND_WRITTEN.encode()})
+    (folder / "README.md").write_text("# Tagger\n\nWritten by hand at home.\n")
+    with pytest.raises(ValueError, match=r"tester/tagger has 1 lines of text.*'Written by hand on the Hub\.'"):
+        push_folder(folder, REPO, api=api, wait=0)
+    assert server.files(REPO)[1] == {"README.md": HAND_WRITTEN.encode()}
+
+
+def test_a_readme_that_cannot_be_fetched_at_once_is_not_overwritten(
+    folder: Path, hub: tuple[LoopbackHub, HfApi]
+) -> None:
+    server, api = hub
+    api.create_repo(REPO)
+    server.commit(REPO, {"README.md": HAND_WRITTEN.encode()})
+    server.faults["/resolve/main/README.md"] = 2
+    push_folder(folder, REPO, api=api, wait=0)
+    assert b"Written by hand on the Hub." in server.files(REPO)[1]["README.md"]
+    server.faults["/resolve/main/README.md"] = 99
+    with pytest.raises(OSError, match="was not published after 2 attempts"):
+        push_folder(folder, REPO, api=api, attempts=2, wait=0)
+
+
 def test_push_model_writes_the_card_too(hub: tuple[LoopbackHub, HfApi]) -> None:
     server, api = hub
     push_model(tiny_model("mlic_linear"), REPO, {"method": "oass"}, api=api, wait=0)
@@ -196,9 +258,18 @@ def test_script_publishes(folder: Path, tmp_path: Path, hub: tuple[LoopbackHub, 
 
 
 def test_script_checks_without_sending(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     explained(lambda: push.main(["--model", str(folder), "--check_only", "--license", "mit"]))
-    assert "is ready: LinearForImageClassification, 3 labels" in capsys.readouterr().out
-    assert "license: mit" in (folder / "README.md").read_text()
+    told = capsys.readouterr().out
+    assert "is ready: LinearForImageClassification, 3 labels" in told
+    assert "\n+license: mit\n" in told
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_script_needs_to_know_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        push.main(["--model", str(folder)])
+    assert "give --repo_id to publish the model, or --check_only" in capsys.readouterr().err
 
 
 def test_script_says_a_mistake_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def work(models: dict[str, MultiLabelModel], tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("elsewhere")
     save_file({"pixel_values": torch.rand(2, 3, 64, 64)}, folder / "inputs.safetensors")
     colours = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    Image.fromarray(colours).save(folder / "photo.png")
+    Image.fromarray(colours).save(folder / "photo.jpg")
     with connected_hub() as (server, api):
         for model_type, model in models.items():
             push_model(model, repo_of(model_type), {"method": "supervised"}, api=api, wait=0)
@@ -77,10 +77,19 @@ def test_repository_loads_without_the_package(model_type: str, work: Path, model
     for name in ("base", "model", "reloaded"):
         assert torch.equal(logits[name], expected), name
     processor = MultiLabelImageProcessor.for_model(model)
-    photo = model(**processor(Image.open(work / "photo.png"), return_tensors="pt")).logits
+    photo = model(**processor(Image.open(work / "photo.jpg"), return_tensors="pt")).logits
     assert torch.equal(logits["photo"], photo)
     scores = dict(zip(LABELS, photo[0].sigmoid().tolist(), strict=True))
     assert told["tags"] == pytest.approx(scores, rel=1e-5)
+
+
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_the_lines_of_the_card_run_and_use_the_tuned_thresholds(model_type: str, work: Path) -> None:
+    told, logits = told_of(work, model_type)
+    scores = dict(zip(LABELS, logits["photo"][0].sigmoid().tolist(), strict=True))
+    assert {row["label"]: row["score"] for row in told["card"]["scores"]} == pytest.approx(scores, rel=1e-5)
+    limits = dict(zip(LABELS, [0.25, 0.5, 0.75], strict=True))
+    assert sorted(told["card"]["tags"]) == sorted(name for name in LABELS if scores[name] >= limits[name])
 
 
 @pytest.mark.parametrize("model_type", ARCHITECTURES)

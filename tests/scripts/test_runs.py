@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
+from mlic_hf.cli.parsing import parse
 from mlic_hf.hub import write_card
+from mlic_hf.runs import jobs
 from mlic_hf.runs.fit import sole_writer
 from tests.scripts.folder import DECODER, start
 
@@ -84,20 +86,30 @@ def test_no_file_of_a_run_holds_a_secret_or_a_private_path(
 ) -> None:
     token = "hf_" + "aB3" * 11
     home = tmp_path / "home" / "bob"
-    flags = ["--psd.parts", "2", "--psd.kinds", '["random"]', "--psd.jobs", "1", "--hub_token", token]
-    flags += ["--teacher_run", json.dumps({"hub_token": token})]
-    output = home / "runs" / "psd"
+    output = home / "runs" / "one"
+    flags = ["--hub_token", token, "--teacher_run", json.dumps({"hub_token": token})]
     # as the process would see them
     monkeypatch.setattr(sys, "argv", [str(home / "train.py"), *flags, "--data_dir", str(home / "pictures")])
-    start("psd", folder, output, *flags)
-    again = start("psd", folder, output, *flags)
-    assert again["student"]["finished"]
+    start("supervised", folder, output, *flags)
+    before = (output / "run.json").read_text()
+    start("supervised", folder, output, *flags)
+    assert (output / "run.json").read_text() == before  # the same settings still: it was only read
+    card = write_card(output).read_text()
     written = [path for path in output.rglob("*") if path.is_file()]
-    assert len(written) > 20
+    assert len(written) > 10
     assert [path.name for path in written if token.encode() in path.read_bytes()] == []
-    told = [(output / "student" / "run.json").read_text(), write_card(output / "student").read_text()]
-    assert "train.py" in told[0]
-    assert not any(str(tmp_path) in text for text in told)
+    assert "train.py" in card
+    assert not any(str(tmp_path) in text for text in (before, card))
+
+
+def test_the_settings_of_a_job_hold_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "hf_" + "aB3" * 11
+    settings = parse("", "supervised", ["--hub_token", token, "--output_dir", str(tmp_path), "--use_cpu", "true"])
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: command)
+    jobs.start(jobs.Job("random part 0", settings), gpu=None)
+    written = (tmp_path / "settings.yaml").read_text()
+    assert f"output_dir: {tmp_path}" in written
+    assert "token" not in written
 
 
 def test_psd_trains_its_teachers_as_jobs_and_then_the_student(folder: Path, tmp_path: Path) -> None:
