@@ -2,133 +2,86 @@
 
 mlic predict --model runs/digit_scenes_l2d/student photo.jpg 'holiday/*.jpg' --output tags.jsonl
 mlic predict --model runs/digit_scenes_oass --boxes drawn photo.jpg
+
+A picture that cannot be read gets one line with the reason, and the others their labels. The output appears when it
+is whole; until then its rows lie in OUTPUT.partial, from which --resume goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import glob
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+from mlic_hf.cli.numbers import finite, positive
 
 
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="+", help="files, folders (searched through) or quoted globs")
     parser.add_argument("--model", required=True, help="folder of a saved model, or a Hub repository")
-    parser.add_argument("--threshold", type=float, help="one threshold for all labels; else the model's own, else 0.5")
     parser.add_argument(
-        "--top_k", type=int, help="the k highest labels of an image instead of those above a threshold"
+        "--threshold", type=finite, help="one threshold for all labels; else the model's own, else 0.5"
     )
-    parser.add_argument("--output", help="a .jsonl or .csv file; the screen without it")
-    parser.add_argument("--boxes", metavar="FOLDER", help="draw a box and a key point a label; needs class maps")
-    parser.add_argument("--batch_size", type=int, default=32, help="images at once (default: 32)")
+    parser.add_argument(
+        "--top_k", type=positive, help="the k highest labels of an image instead of those above a threshold"
+    )
+    parser.add_argument("--output", type=Path, help="a .jsonl or .csv file; the screen without it")
+    parser.add_argument("--resume", action="store_true", help="go on with the output of a run that was stopped")
+    parser.add_argument("--strict", action="store_true", help="exit status 1 when a picture could not be read")
+    parser.add_argument(
+        "--boxes", type=Path, metavar="FOLDER", help="draw a box and a key point a label; needs class maps"
+    )
+    parser.add_argument("--batch_size", type=positive, default=32, help="images at once (default: 32)")
     parser.add_argument("--traceback", metavar="true", help="show the traceback of an error")
     return parser.parse_args(given)
 
 
-def find_images(patterns: Sequence[str]) -> list[Path]:
-    """The image files that are meant, each once, in the order of the patterns.
-
-    Raises:
-        FileNotFoundError: for a pattern without an image.
-    """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
-        elif path.is_file():
-            matches = [path]
-        else:
-            matches = sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).suffix.lower() in ENDINGS)
-        if not matches:
-            raise FileNotFoundError(f"{pattern} is no image, and no folder or pattern that holds one.")
-        found |= dict.fromkeys(matches)
-    return list(found)
-
-
-def choose(scores: Any, names: Sequence[str], thresholds: Any, top_k: int | None) -> list[dict[str, Any]]:
-    """The labels of one image with their scores, highest first."""
-    ranked = sorted(range(len(names)), key=lambda label: -float(scores[label]))
-    kept = ranked[:top_k] if top_k is not None else [i for i in ranked if scores[i] >= thresholds[i]]
-    return [{"label": names[i], "score": round(float(scores[i]), 4)} for i in kept]
-
-
-def predict(arguments: argparse.Namespace) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
-    """Each image and its labels."""
-    import torch
-
-    from mlic_hf.data import read_image
-    from mlic_hf.methods.teacher import list_labels
-    from mlic_hf.modeling import MultiLabelImageProcessor
-    from mlic_hf.runs.models import load_saved
-
-    model = load_saved(arguments.model, "model").eval()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
-    names, processor = list_labels(model), MultiLabelImageProcessor.for_model(model)
-    default = 0.5 if arguments.threshold is None else arguments.threshold
-    own = model.config.thresholds if arguments.threshold is None else None
-    thresholds = own or [default] * len(names)
-    files = find_images(arguments.images)
-    for start in range(0, len(files), arguments.batch_size):
-        chunk = files[start : start + arguments.batch_size]
-        pictures = [read_image({"path": str(path), "bytes": None}, str(path)) for path in chunk]
-        pixels = processor(pictures, return_tensors="pt")["pixel_values"].to(device)
-        with torch.inference_mode():
-            scores = model(pixels).logits.sigmoid().cpu()
-        if arguments.boxes:
-            draw(model, pixels, pictures, chunk, thresholds, Path(arguments.boxes))
-        for path, row in zip(chunk, scores):
-            yield path, choose(row, names, thresholds, arguments.top_k)
-
-
-def draw(
-    model: Any, pixels: Any, pictures: Sequence[Any], files: Sequence[Path], thresholds: Any, folder: Path
-) -> None:
-    """Write every picture with the boxes and key points of its labels."""
-    from mlic_hf.reports.boxes import draw_boxes
-
-    if not hasattr(model, "localize"):
-        raise ValueError(f"--boxes needs class maps, which {type(model).__name__} does not have; use a Linear model.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for picture, path, found in zip(pictures, files, model.localize(pixels, thresholds=thresholds)):
-        draw_boxes(picture, found, model.config.image_size).save(folder / f"{path.stem}.png")
-
-
-def write(results: Iterator[tuple[Path, list[dict[str, Any]]]], output: str | None) -> None:
-    """Write to the screen, to JSONL (a line an image) or to CSV (a line a label).
-
-    Raises:
-        ValueError: for another ending.
-    """
-    if output is None:
-        for path, labels in results:
-            print(f"{path}: " + (", ".join(f"{x['label']} {x['score']:.3f}" for x in labels) or "no label"))
-        return
-    ending = Path(output).suffix.lower()
-    if ending not in (".jsonl", ".csv"):
-        raise ValueError(f"--output is {output}; a .jsonl or .csv file was expected.")
-    count = 0
-    with open(output, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        if ending == ".csv":
-            table.writerow(["file", "label", "score"])
-        for count, (path, labels) in enumerate(results, start=1):  # noqa: B007
-            if ending == ".jsonl":
-                file.write(json.dumps({"file": str(path), "labels": labels}, ensure_ascii=False) + "\n")
-            else:
-                table.writerows([str(path), x["label"], x["score"]] for x in labels)
-    print(f"{count} images written to {output}", file=sys.stderr)
+def printable(text: str) -> str:
+    """The text on one line of the screen: what cannot be shown there is escaped."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
-    write(predict(arguments), arguments.output)
+    from mlic_hf.runs.models import load_saved
+    from mlic_hf.runs.tag_file import TagFile, check_ending
+    from mlic_hf.runs.tagging import box_files, find_images, tag
+
+    if arguments.output is not None:
+        check_ending(arguments.output)
+    elif arguments.resume:
+        raise ValueError("--resume goes on with a file; give it with --output.")
+    files = find_images(arguments.images)
+    model = load_saved(arguments.model, "model").eval()
+    import torch
+
+    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    boxes = None if arguments.boxes is None else box_files(files, arguments.boxes)
+    choice = {"threshold": arguments.threshold, "top_k": arguments.top_k}
+    output = None
+    if arguments.output is not None:
+        settings = {"model": arguments.model, "boxes": arguments.boxes and str(arguments.boxes), **choice}
+        output = TagFile(arguments.output, settings, arguments.resume)
+    named = set(map(str, files))
+    left = files if output is None else [path for path in files if str(path) not in output.rows]
+    broken = 0 if output is None else sum(row.file in named and row.error is not None for row in output.rows.values())
+    for tagged in tag(model, left, **choice, batch_size=arguments.batch_size, boxes=boxes):
+        if tagged.error is not None:
+            broken += 1
+            print(f"{printable(tagged.file)}: error: {printable(tagged.error)}", file=sys.stderr)
+        if output is not None:
+            output.add(tagged)
+        elif tagged.error is None:
+            said = ", ".join(f"{x['label']} {x['score']:.3f}" for x in tagged.labels) or "no label"
+            print(f"{printable(tagged.file)}: {printable(said)}")
+    if output is not None:
+        output.finish(map(str, files))
+        print(f"{len(files)} images written to {printable(str(arguments.output))}", file=sys.stderr)
+    if broken:
+        print(f"{broken} of {len(files)} images could not be read", file=sys.stderr)
+    if broken and arguments.strict:
+        raise SystemExit(1)

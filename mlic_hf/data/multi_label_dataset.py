@@ -17,6 +17,10 @@ from mlic_hf.data.stateless_random import stateless_generator
 MISSING_LABELS = ("raise", "ignored")
 
 
+class UnreadableImage(ValueError):
+    """A picture that cannot be read, as opposed to rows that are wrong."""
+
+
 class MultiLabelDataset(Dataset):
     """Rows `{image, image_id, labels, ignored}` as pixel values and multi-hot labels.
 
@@ -98,7 +102,10 @@ class MultiLabelDataset(Dataset):
     def _image(self, index: int, row: dict[str, Any], image_id: str) -> Image.Image:
         if self._cache is not None:
             return Image.fromarray(self._cache[index])
-        return read_image(row["image"], image_id, getattr(self.transform, "minimum_size", None))
+        try:
+            return read_image(row["image"], image_id, getattr(self.transform, "minimum_size", None))
+        except ValueError as error:
+            raise UnreadableImage(str(error)) from error
 
     def _targets(self, row: dict[str, Any], image_id: str) -> torch.Tensor:
         try:

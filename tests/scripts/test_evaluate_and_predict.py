@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from mlic_hf.cli import evaluate, predict
+from mlic_hf.runs import tagging
 
 
 def call(module: object, monkeypatch: pytest.MonkeyPatch, *flags: object) -> None:
@@ -63,6 +69,8 @@ def test_predict_writes_every_image_of_files_folders_and_globs(
             rows = list(csv.DictReader(file))
         assert {row["file"] for row in rows} == wanted
         assert len(rows) == 2 * len(wanted)
+        assert {row["error"] for row in rows} == {""}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name]  # no journal is left
 
 
 def test_predict_uses_the_tuned_thresholds_or_one_of_your_own(
@@ -80,8 +88,8 @@ def test_predict_uses_the_tuned_thresholds_or_one_of_your_own(
     [
         (["nothing_*.jpg"], FileNotFoundError, "is no image, and no folder or pattern"),
         (["{picture}", "--output", "tags.xml"], ValueError, r"tags\.xml; a \.jsonl or \.csv"),
-        (["{picture}", "--boxes", "drawn"], ValueError, "class maps"),
-        (["{broken}"], ValueError, "broken.png"),
+        (["{picture}", "--boxes", "drawn"], ValueError, "Boxes need class maps"),
+        (["{picture}", "--resume"], ValueError, "give it with --output"),
     ],
 )
 def test_predict_refuses(
@@ -93,9 +101,193 @@ def test_predict_refuses(
     error: type,
     message: str,
 ) -> None:
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    known = {"picture": folder / "train" / "image-0-0.png", "broken": broken}
+    known = {"picture": folder / "train" / "image-0-0.png"}
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=message):
         call(predict, monkeypatch, "--model", distilled[0] / "student", *(f.format(**known) for f in flags))
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "many", "1.5"])
+def test_a_batch_size_that_makes_no_sense(value: str, capsys: pytest.CaptureFixture) -> None:
+    for verb, flags in ((predict, ["x.jpg"]), (evaluate, ["--output_dir", "out"])):
+        with pytest.raises(SystemExit) as exit_:
+            verb.main(["--model", "m", *flags, "--batch_size", value])
+        assert exit_.value.code == 2
+        assert f"--batch_size: {value!r}; a whole number of 1 or more was expected" in capsys.readouterr().err
+
+
+class TestBrokenPictures:
+    """One broken picture costs one line."""
+
+    def photos(self, folder: Path, place: Path) -> list[Path]:
+        """ok, broken, ok, missing bytes."""
+        place.mkdir()
+        good = sorted((folder / "train").glob("*.png"))[:2]
+        files = [place / name for name in ("a.png", "b.png", "c.png", "d.png")]
+        files[0].write_bytes(good[0].read_bytes())
+        files[1].write_bytes(good[0].read_bytes()[:90])
+        files[2].write_bytes(good[1].read_bytes())
+        files[3].write_bytes(b"")
+        return files
+
+    @pytest.mark.parametrize("batch_size", ["1", "2", "32"])
+    def test_predict_keeps_the_others(
+        self, distilled: tuple, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, batch_size: str
+    ) -> None:
+        files = self.photos(folder, tmp_path / "photos")
+        flags = ["--model", str(distilled[0] / "student"), "--top_k", "1", "--batch_size", batch_size]
+        predict.main([str(tmp_path / "photos"), *flags, "--output", str(tmp_path / "tags.jsonl")])
+        rows = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text().splitlines()]
+        assert [row["file"] for row in rows] == list(map(str, files))
+        assert ["labels" in row for row in rows] == [True, False, True, False]
+        assert "cannot be decoded" in rows[1]["error"]
+        assert "zero bytes" in rows[3]["error"]
+        said = capsys.readouterr().err
+        assert said.count("b.png: error: ") == said.count("d.png: error: ") == 1
+        assert "2 of 4 images could not be read" in said
+        # the labels are those of the pictures alone
+        predict.main([str(files[0]), str(files[2]), *flags, "--output", str(tmp_path / "alone.jsonl")])
+        alone = [json.loads(line) for line in (tmp_path / "alone.jsonl").read_text().splitlines()]
+        assert alone == [rows[0], rows[2]]
+
+    def test_strict_is_exit_status_1_and_the_output_whole(
+        self, distilled: tuple, folder: Path, tmp_path: Path
+    ) -> None:
+        self.photos(folder, tmp_path / "photos")
+        output = tmp_path / "tags.csv"
+        flags = ["--model", str(distilled[0] / "student"), "--threshold", "1.1", "--output", str(output)]
+        with pytest.raises(SystemExit) as exit_:
+            predict.main([str(tmp_path / "photos"), *flags, "--strict"])
+        assert exit_.value.code == 1
+        with output.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["label"], bool(row["error"])) for row in rows] == [("", False), ("", True)] * 2
+
+    def test_evaluate_names_all_or_leaves_them_out(
+        self, distilled: tuple, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ) -> None:
+        photos = tmp_path / "photos"
+        shutil.copytree(folder, photos)
+        files = sorted((photos / "validation").glob("*.png"))
+        for broken in (files[1], files[4]):
+            broken.write_bytes(broken.read_bytes()[:90])
+        flags = ["--model", str(distilled[0] / "student"), "--dataset", str(photos), "--split", "validation"]
+        flags += ["--resamples", "0", "--batch_size", "5"]
+        with pytest.raises(
+            ValueError, match=rf"(?s)2 of 12 pictures cannot be read.*{files[1].name}.*{files[4].name}"
+        ):
+            evaluate.main([*flags, "--output_dir", str(tmp_path / "a")])
+        evaluate.main([*flags, "--output_dir", str(tmp_path / "b"), "--on_bad_image", "skip"])
+        assert "2 of 12 pictures could not be read and were left out." in capsys.readouterr().out
+        told = json.loads((tmp_path / "b" / "metrics.json").read_text())
+        assert (told["images"], told["images_left_out"]) == (10, 2)
+        # the numbers are those of the good pictures alone
+        lines = (photos / "validation" / "metadata.jsonl").read_text().splitlines()
+        gone = (files[1].name, files[4].name)
+        kept = [line for line in lines if json.loads(line)["file_name"] not in gone]
+        (photos / "validation" / "metadata.jsonl").write_text("\n".join(kept))
+        evaluate.main([*flags, "--output_dir", str(tmp_path / "c")])
+        alone = json.loads((tmp_path / "c" / "metrics.json").read_text())
+        assert alone["metrics"] == pytest.approx(told["metrics"], abs=1e-6)
+
+
+class TestOutput:
+    """The output is whole or not there, and nothing that was done is done again."""
+
+    def test_nothing_is_opened_before_the_model_is_there(self, folder: Path, tmp_path: Path) -> None:
+        output = tmp_path / "tags.jsonl"
+        output.write_text("of an earlier run\n")
+        with pytest.raises(ValueError, match="neither a folder nor a Hub repository"):
+            predict.main([str(folder / "train"), "--model", "no/such/model", "--output", str(output)])
+        assert output.read_text() == "of an earlier run\n"
+
+    def test_a_stopped_run_goes_on(
+        self, distilled: tuple, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        output, whole = tmp_path / "tags.jsonl", tmp_path / "whole.jsonl"
+        flags = [str(folder / "train"), "--model", str(distilled[0] / "student"), "--batch_size", "4"]
+        predict.main([*flags, "--output", str(whole)])
+        real, seen = tagging.read_all, []
+
+        def stops(files: Any) -> Any:
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+            seen.append(files)
+            return real(files)
+
+        monkeypatch.setattr(tagging, "read_all", stops)
+        with pytest.raises(KeyboardInterrupt):
+            predict.main([*flags, "--output", str(output)])
+        assert not output.exists()
+        journal = tmp_path / "tags.jsonl.partial"
+        with journal.open("a") as file:
+            file.write('{"file": "cut off in the mid')  # as a kill would leave it
+        with pytest.raises(ValueError, match="left by a stopped run; go on with --resume"):
+            predict.main([*flags, "--output", str(output)])
+        with pytest.raises(ValueError, match=r"begun with other settings \(top_k\)"):
+            predict.main([*flags, "--output", str(output), "--resume", "--top_k", "2"])
+        seen.clear()
+        monkeypatch.setattr(tagging, "read_all", lambda files: (seen.append(files), real(files))[1])
+        predict.main([*flags, "--output", str(output), "--resume"])
+        assert output.read_text() == whole.read_text()
+        assert sum(map(len, seen)) == 24 - 12
+        assert not journal.exists()
+
+    def test_pictures_of_one_name_get_boxes_of_their_own(self, tmp_path: Path) -> None:
+        files = [Path("a/x.jpg"), Path("b/x.jpg"), Path("a/X.png"), Path("a/y.jpg")]
+        named = tagging.box_files(files, tmp_path)
+        assert len({str(path).casefold() for path in named.values()}) == 4
+        assert named[files[3]] == tmp_path / "y.png"
+        assert tagging.box_files(files[::-1], tmp_path) == named
+
+    def test_names_that_cannot_be_printed(
+        self, distilled: tuple, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ) -> None:
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        content = (folder / "train" / "image-0-0.png").read_bytes()
+        names = [b"two\nlines.png", b"latin\xe9.png", "\u2028\u00e9.png".encode(), b"esc\x1b[2J.png"]
+        for name in names:
+            (photos / os.fsdecode(name)).write_bytes(content)
+        flags = [str(photos), "--model", str(distilled[0] / "student"), "--top_k", "1"]
+        predict.main(flags)
+        said = capsys.readouterr().out.splitlines()
+        assert len(said) == 4
+        assert all(line.isprintable() for line in said)
+        for ending in ("jsonl", "csv"):
+            predict.main([*flags, "--output", str(tmp_path / f"tags.{ending}")])
+        rows = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text().split("\n")[:-1]]
+        assert {os.fsencode(row["file"]).split(b"/")[-1] for row in rows} == set(names)
+        with (tmp_path / "tags.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == 4
+
+
+class TestModelFolders:
+    """Weights that are not those of the model are no model."""
+
+    def broken_copy(self, distilled: tuple, place: Path, change: Any) -> str:
+        shutil.copytree(distilled[0] / "student", place)
+        weights = load_file(place / "model.safetensors")
+        change(weights)
+        save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+        return str(place)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda w: w.pop("head.queries"), r"1 tensors are missing \(head\.queries\)"),
+            (lambda w: w.pop("backbone.net.conv1.0.weight"), r"1 tensors are missing \(backbone\."),
+            (lambda w: w.update(more=torch.zeros(2)), r"1 tensors are not of this model \(more\)"),
+            (
+                lambda w: w.update(other=w.pop("head.queries")),
+                r"missing \(head\.queries\); 1 tensors are not .*\(other\)",
+            ),
+            (lambda w: w["head.queries"].view(-1)[3:4].fill_(float("nan")), r"NaN or infinity \(head\.queries\)"),
+            (lambda w: w["head.queries"].view(-1)[3:4].fill_(float("inf")), r"NaN or infinity \(head\.queries\)"),
+            (lambda w: w.update({"head.queries": w["head.queries"][:-1].clone()}), r"another shape \(head\.queries\)"),
+        ],
+    )
+    def test_they_are_named(self, distilled: tuple, folder: Path, tmp_path: Path, change: Any, message: str) -> None:
+        model = self.broken_copy(distilled, tmp_path / "model", change)
+        with pytest.raises(ValueError, match=rf"The model .* is not whole: .*{message}"):
+            predict.main([str(folder / "validation"), "--model", model])
