@@ -12,6 +12,7 @@ import datasets
 from dataset_builders.held_out import with_validation
 from dataset_builders.image_check import check_images, raise_for
 from dataset_builders.label_choice import choose_labels
+from dataset_builders.option_types import check_options
 from dataset_builders.record import Annotations, Record, features
 
 SHARD = 256  # records in a shard of the generator: enough shards for any num_proc and for streaming workers
@@ -46,6 +47,9 @@ class RecordConfig(datasets.BuilderConfig):
     def __post_init__(self) -> None:
         """Refuse values that no builder knows."""
         super().__post_init__()
+        check_options(self)
+        if self.min_images_per_label < 0 or self.split_seed < 0:
+            raise ValueError("min_images_per_label and split_seed must not be negative.")
         for key, allowed in (
             ("other_labels", ("raise", "drop")),
             ("unlabeled", (None, "keep", "drop")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ class CocoConfig(RecordConfig):
 
     def __post_init__(self) -> None:
         """Accept a year given as a number; refuse unknown words."""
-        super().__post_init__()
         self.year = None if self.year is None else str(self.year)
+        super().__post_init__()
         for key, allowed in (
             ("year", (None, *YEARS)),
             ("label_order", ("alphabetical", "category_id")),
@@ -120,18 +120,22 @@ def read_annotations(
     splits: dict[str, list[Record]] = {}
     for phase, path in files.items():
         folder = _image_folder(data_dir, f"{phase}{year}")
-        try:
-            phase_names, splits[PHASES[phase]] = _read_instances(path, folder, label_order, with_boxes)
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path}: an entry lacks or misuses {error}; expected an official instances file."
-            ) from error
+        phase_names, splits[PHASES[phase]] = _read_instances(path, folder, label_order, with_boxes)
         if names and names != phase_names:
             raise ValueError(
                 f"{path}: its categories differ from those of the other split; take files of one release."
             )
         names = phase_names
-    return Annotations(names, splits)
+    return Annotations(names, splits, _absent(files, f"instances_{{}}{year}.json"))
+
+
+def _absent(files: dict[str, Path], name: str) -> list[str]:
+    """A note on each split whose annotation file is not there."""
+    return [
+        f"There is no {name.format(phase)}, so there is no {split} split."
+        for phase, split in PHASES.items()
+        if phase not in files
+    ]
 
 
 def _image_folder(data_dir: Path, name: str) -> Path:
@@ -141,64 +145,122 @@ def _image_folder(data_dir: Path, name: str) -> Path:
 
 def _read_instances(path: Path, folder: Path, order: str, with_boxes: bool) -> tuple[list[str], list[Record]]:
     data = read_json(path)
-    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
+    keys = ("images", "annotations", "categories")
+    if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in keys):
         raise ValueError(f"{path}: expected the keys images, annotations and categories of an instances file.")
-    categories = {entry["id"]: entry["name"] for entry in data["categories"]}
+    categories = {key: _text(path, "category", entry, "name") for key, entry in _by_id(path, "category", data)}
     names = [categories[key] for key in sorted(categories)]
+    if len(set(names)) != len(names) or not names:
+        raise ValueError(f"{path}: the category names are {sorted(names)[:100]}; expected some, each once.")
     if order == "alphabetical":
         names.sort()
     rank = {name: position for position, name in enumerate(names)}
-    objects: dict[Any, list[dict[str, Any]]] = {entry["id"]: [] for entry in data["images"]}
-    if len(objects) != len(data["images"]):
-        raise ValueError(f"{path}: {len(data['images']) - len(objects)} image ids occur twice; ids must be unique.")
-    for entry in data["annotations"]:
-        if entry["image_id"] not in objects or entry["category_id"] not in categories:
-            key = "category_id" if entry["image_id"] in objects else "image_id"
+    images = dict(_by_id(path, "image", data))
+    objects: dict[int, list[dict[str, Any]]] = {key: [] for key in images}
+    for place, entry in enumerate(data["annotations"]):
+        image, category = _refers(path, place, entry, "image_id"), _refers(path, place, entry, "category_id")
+        if image not in objects or category not in categories:
+            key = "category_id" if image in objects else "image_id"
             raise ValueError(f"{path}: annotation {entry.get('id')} has the unknown {key} {entry[key]!r}.")
-        objects[entry["image_id"]].append(entry)
+        objects[image].append(entry)
     records = []
-    for image in data["images"]:
-        source = f"{path}, image {image['id']}"
-        found = [(categories[entry["category_id"]], entry) for entry in objects[image["id"]]]
+    for image, entry in images.items():
+        source = f"{path}, image {image}"
+        name = _text(path, "image", entry, "file_name")
+        found = [(categories[each["category_id"]], each) for each in objects[image]]
+        boxes = [(label, _corners(path, each)) for label, each in found if with_boxes or "bbox" in each]
         records.append(
             Record(
-                image_id=os.path.splitext(image["file_name"])[0],
-                path=image_path(folder, image["file_name"], source),
-                labels=tuple(sorted({name for name, _ in found}, key=rank.__getitem__)),
-                boxes=tuple((name, _corners(entry["bbox"])) for name, entry in found) if with_boxes else (),
-                size=(image["width"], image["height"]) if "width" in image and "height" in image else None,
+                image_id=os.path.splitext(name)[0],
+                path=image_path(folder, name, source),
+                labels=tuple(sorted({label for label, _ in found}, key=rank.__getitem__)),
+                boxes=tuple(boxes) if with_boxes else (),
+                size=_size(source, entry),
                 source=source,
             )
         )
     return names, records
 
 
-def _corners(bbox: list[float]) -> tuple[float, float, float, float]:
-    left, top, width, height = bbox
+def _by_id(path: Path, kind: str, data: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Categories or images, each with its id.
+
+    Raises:
+        ValueError: an entry is no object, or its id no whole number or not its own.
+    """
+    seen: set[int] = set()
+    for place, entry in enumerate(data["categories" if kind == "category" else "images"]):
+        key = entry.get("id") if isinstance(entry, dict) else None
+        if type(key) is not int:
+            raise ValueError(f"{path}: {kind} number {place} has the id {key!r}; expected a whole number.")
+        if key in seen:
+            raise ValueError(f"{path}: the {kind} id {key} occurs twice; ids must be unique.")
+        seen.add(key)
+        yield key, entry
+
+
+def _text(path: Path, kind: str, entry: dict[str, Any], key: str) -> str:
+    if not isinstance(entry.get(key), str) or not entry[key].strip():
+        raise ValueError(f"{path}: {kind} {entry['id']} has the {key!r} {entry.get(key)!r}; expected a text.")
+    return entry[key]
+
+
+def _refers(path: Path, place: int, entry: Any, key: str) -> int:
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if type(value) is not int:
+        raise ValueError(f"{path}: annotation number {place} has the {key} {value!r}; expected a whole number.")
+    return value
+
+
+def _size(source: str, image: dict[str, Any]) -> tuple[int, int] | None:
+    size = image.get("width"), image.get("height")
+    if size == (None, None):
+        return None
+    if not all(type(side) is int and side > 0 for side in size):
+        raise ValueError(f"{source}: width and height are {size[0]!r} and {size[1]!r}; expected pixels.")
+    return size
+
+
+def _corners(path: Path, annotation: dict[str, Any]) -> tuple[float, float, float, float]:
+    box = annotation.get("bbox")
+    whole = isinstance(box, list) and len(box) == 4 and all(type(x) in (int, float) and abs(x) < 1e9 for x in box)
+    if not whole or min(box[2:]) < 0:
+        raise ValueError(
+            f"{path}: annotation {annotation.get('id')} has the bbox {box!r}; expected left, top, width, height."
+        )
+    left, top, width, height = box
     return left, top, left + width, top + height
 
 
 def _read_mlgcn(data_dir: Path, year: str, files: dict[str, Path]) -> Annotations:
     categories = read_json(files["category"])
+    ids = list(categories.values()) if isinstance(categories, dict) else []
+    if not ids or not all(type(key) is int for key in ids) or sorted(ids) != list(range(len(ids))):
+        raise ValueError(f"{files['category']}: expected an object of label names and their ids, 0, 1, 2, ...")
     names = sorted(categories, key=categories.__getitem__)
-    if sorted(categories.values()) != list(range(len(names))):
-        raise ValueError(f"{files['category']}: label ids must be 0 to {len(names) - 1}, each once.")
+    if not all(name.strip() for name in names):
+        raise ValueError(f"{files['category']}: a label name is empty.")
     splits: dict[str, list[Record]] = {}
     for phase, split in PHASES.items():
         if phase not in files:
             continue
+        rows = read_json(files[phase])
+        if not isinstance(rows, list):
+            raise ValueError(f"{files[phase]}: expected a list of entries with file_name and labels.")
         folder = _image_folder(data_dir, f"{phase}{year}")
-        records = []
-        for number, row in enumerate(read_json(files[phase])):
-            source = f"{files[phase]}, entry {number}"
-            ids = sorted(set(row["labels"]))
-            if ids and not 0 <= ids[0] <= ids[-1] < len(names):
-                raise ValueError(f"{source}: label id {ids[0] if ids[0] < 0 else ids[-1]} is not in category.json.")
-            name = row["file_name"]
-            labels = tuple(names[i] for i in ids)
-            records.append(Record(os.path.splitext(name)[0], image_path(folder, name, source), labels, source=source))
-        splits[split] = records
-    return Annotations(names, splits)
+        splits[split] = [_mlgcn_record(folder, row, names, f"{files[phase]}, entry {n}") for n, row in enumerate(rows)]
+    return Annotations(names, splits, _absent(files, "{}_anno.json"))
+
+
+def _mlgcn_record(folder: Path, row: Any, names: list[str], source: str) -> Record:
+    name, labels = (row.get("file_name"), row.get("labels")) if isinstance(row, dict) else (None, None)
+    if not isinstance(name, str) or not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise ValueError(f"{source}: expected a file_name and a list of label ids as labels, found {str(row)[:200]}.")
+    for label in labels:
+        if not 0 <= label < len(names):
+            raise ValueError(f"{source}: label id {label} is not in category.json.")
+    positive = tuple(names[label] for label in sorted(set(labels)))
+    return Record(os.path.splitext(name)[0], image_path(folder, name, source), positive, source=source)
 
 
 class Coco(RecordBuilder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from dataset_builders.builder import RecordBuilder
 from dataset_builders.image_path import image_path
 from dataset_builders.record import SPLIT_NAMES, SPLITS, Annotations, Record
-from dataset_builders.text_file import read_lines
+from dataset_builders.text_file import parse_json, read_lines
 
 METADATA = "metadata.jsonl"
 IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
@@ -30,6 +29,8 @@ def metadata_files(folder: Path) -> dict[Path, str | None]:
     inner: dict[Path, str | None] = {
         folder / name / METADATA: split for name, split in SPLIT_NAMES.items() if (folder / name / METADATA).is_file()
     }
+    if len(set(inner.values())) != len(inner):
+        raise ValueError(f"{folder} has two folders of one split among {sorted(p.parent.name for p in inner)}.")
     if (folder / METADATA).is_file():
         if inner:
             raise ValueError(
@@ -70,7 +71,7 @@ def read_annotations(folder: str | Path) -> Annotations:
             raise ValueError(f"{path} is empty; expected one line with file_name and labels an image.")
         for number, line in lines:
             source = f"{path}, line {number}"
-            row_split, record = _record(path.parent, line, source, split)
+            row_split, record = _record(path.parent, parse_json(line, path, number), source, split)
             for key in {record.image_id, record.path}:
                 if key in seen:
                     raise ValueError(f"{source}: {key} was already given in {seen[key]}; keep one of the two.")
@@ -83,11 +84,7 @@ def read_annotations(folder: str | Path) -> Annotations:
     return Annotations(names, ordered, _unlisted(folder, {r.path for rows in ordered.values() for r in rows}))
 
 
-def _record(folder: Path, line: str, source: str, split: str | None) -> tuple[str, Record]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{source}: not valid JSON, {error.msg} at column {error.colno}; mend it.") from None
+def _record(folder: Path, row: Any, source: str, split: str | None) -> tuple[str, Record]:
     if not isinstance(row, dict) or "file_name" not in row:
         raise ValueError(f"{source}: no 'file_name'; expected an object with file_name and labels.")
     if "labels" not in row:
@@ -99,24 +96,27 @@ def _record(folder: Path, line: str, source: str, split: str | None) -> tuple[st
     name = row["file_name"]
     labels, ignored = (
         _names(row["labels"], "labels", source),
-        _names(row.get("ignored") or [], "ignored", source),
+        _names(row.get("ignored", []), "ignored", source),
     )
     if both := set(labels) & set(ignored):
         raise ValueError(f"{source}: {sorted(both)[0]!r} is in 'labels' and in 'ignored'; keep one of the two.")
-    identity = str(row.get("image_id", name if split is None else f"{split}/{name}"))
-    record = Record(identity, image_path(folder, name, source), labels, ignored, source=source)
+    path = image_path(folder, name, source)
+    identity = row.get("image_id", name if split is None else f"{split}/{name}")
+    if type(identity) not in (str, int) or identity == "":
+        raise ValueError(f"{source}: 'image_id' is {identity!r}; expected a text or a whole number.")
+    record = Record(str(identity), path, labels, ignored, source=source)
     return _split_of(row, name, split, source), record
 
 
 def _split_of(row: dict[str, Any], name: str, split: str | None, source: str) -> str:
     given = row.get("split")
     if split is not None:
-        if given is not None and SPLIT_NAMES.get(given) != split:
+        if given is not None and (not isinstance(given, str) or SPLIT_NAMES.get(given) != split):
             raise ValueError(f"{source}: split {given!r} in the folder of split {split!r}; take the key out.")
         return split
     if given is None:
         return SPLIT_NAMES.get(name.replace("\\", "/").split("/")[0], "train") if "/" in name else "train"
-    if given not in SPLIT_NAMES:
+    if not isinstance(given, str) or given not in SPLIT_NAMES:
         raise ValueError(f"{source}: unknown split {given!r}; expected one of {', '.join(SPLITS)}.")
     return SPLIT_NAMES[given]
 

@@ -31,8 +31,8 @@ def image_path(folder: Path, name: str, source: str) -> str:
     Raises:
         ValueError: the name is empty, absolute, climbs with "..", or is a link to a file outside the folder.
     """
-    parts = name.replace("\\", "/").split("/")
-    if not name or "\0" in name:
+    parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
+    if not name.strip("./\\ ") or "\0" in name:
         raise ValueError(f"{source}: an image file name is empty; expected a name relative to {folder}.")
     if os.path.isabs(name) or parts[0] == "" or parts[0].endswith(":"):
         raise ValueError(f"{source}: {name!r} is an absolute path; image names must be relative to {folder}.")

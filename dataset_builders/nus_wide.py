@@ -69,6 +69,21 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
+def read_concepts(path: Path) -> list[str]:
+    """Label names, one a line.
+
+    Raises:
+        ValueError: an empty or repeated name, or one that cannot be in a file name; names file and line.
+    """
+    names = [line.strip() for line in read_lines(path)]
+    for number, name in enumerate(names, 1):
+        if not name or name in names[: number - 1] or set(name) & {"/", "\\"}:
+            raise ValueError(f"{path}, line {number}: {name!r} is empty, repeated or a path; expected a concept.")
+    if not names:
+        raise ValueError(f"{path} is empty; expected one concept a line.")
+    return names
+
+
 def read_column(path: Path, images: Path, count: int) -> np.ndarray:
     """One concept's labels (count,), True where the image has it.
 
@@ -83,17 +98,16 @@ def read_column(path: Path, images: Path, count: int) -> np.ndarray:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; every concept of Concepts81.txt needs its label file.")
-    values = np.array(path.read_bytes().split(), dtype="S2")
-    if wrong := np.flatnonzero((values != b"0") & (values != b"1")).tolist():
-        raise ValueError(
-            f"{path}, line {wrong[0] + 1}: found {values[wrong[0]].decode(errors='replace')!r}; expected 0 or 1."
-        )
+    values = [line.strip() for line in read_lines(path)]
+    if set(values) - {"0", "1"}:
+        wrong = next(number for number, value in enumerate(values, 1) if value not in ("0", "1"))
+        raise ValueError(f"{path}, line {wrong}: found {values[wrong - 1]!r}; expected 0 or 1.")
     if len(values) != count:
         raise ValueError(
             f"{path} has {len(values)} labels and {images} has {count} images; they part at line "
             f"{min(len(values), count) + 1}."
         )
-    return values == b"1"
+    return np.array(values) == "1"
 
 
 def _label_folder(data_dir: Path, kind: str | None) -> tuple[str, Path]:
@@ -127,7 +141,7 @@ def read_annotations(
         FileNotFoundError, ValueError: missing files, unequal lengths, unknown images; names file and line.
     """
     data_dir = Path(data_dir)
-    names = read_lines(_find(data_dir, "Concepts81.txt"))
+    names = read_concepts(_find(data_dir, "Concepts81.txt"))
     kind, folder = _label_folder(data_dir, label_files)
     labelled: dict[str, np.ndarray] = {}
     parts = {"": "Imagelist.txt"} if kind == "AllLabels" else {"_Train": OFFICIAL["train"], "_Test": OFFICIAL["test"]}
@@ -135,6 +149,10 @@ def read_annotations(
         path = _find(data_dir, list_name)
         images = read_list(path)
         files = [folder / f"Labels_{name}{suffix}.txt" for name in names]
+        if strangers := sorted(set(folder.glob(f"Labels_*{suffix}.txt")) - set(files)):
+            raise ValueError(f"{strangers[0]} is of no concept in Concepts81.txt; are the two of one release?")
+        if twice := next((name for name in images if name in labelled), None):
+            raise ValueError(f"{path}: image {twice!r} is in the training list, too; every image comes once.")
         table = np.stack([read_column(file, path, len(images)) for file in files], axis=1)
         labelled.update(zip(images, table))
     root = next((path for place in _IMAGE_PLACES if (path := data_dir / place).is_dir()), data_dir / _IMAGE_PLACES[0])

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+
+LARGEST = 1 << 30  # bytes; the largest annotation file of the data sets here, COCO's training boxes, has 0.47e9
+_BLOCK = 1 << 20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_text(path: Path) -> str:
@@ -12,11 +17,11 @@ def read_text(path: Path) -> str:
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: some byte is not UTF-8; names file, line and byte.
+        ValueError: it is larger than `LARGEST`, or some byte is zero or not UTF-8; names file, line and byte.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; check data_dir against the layout in docs/datasets.md.")
-    raw = path.read_bytes()
+    raw = _read(path)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -27,28 +32,79 @@ def read_text(path: Path) -> str:
         ) from None
 
 
+def _read(path: Path) -> bytes:
+    """The bytes of a file, block by block, so that a file of holes is refused at its first one."""
+    blocks: list[bytes] = []
+    size = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            if (zero := block.find(b"\0")) >= 0:
+                line = b"".join([*blocks, block[:zero]]).count(b"\n") + 1
+                raise ValueError(
+                    f"{path}, line {line}: a zero byte, which no text has; the file was probably cut while "
+                    "copying (or is UTF-16). Fetch it again, or save it as UTF-8."
+                )
+            size += len(block)
+            if size > LARGEST:
+                raise ValueError(f"{path} is larger than {LARGEST} bytes, which no annotation file is; give another.")
+            blocks.append(block)
+    return b"".join(blocks)
+
+
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file without line ends and trailing blanks; empty lines at the end are dropped."""
-    lines = [line.rstrip() for line in read_text(path).replace("\r\n", "\n").split("\n")]
+    """Lines of a UTF-8 file without trailing blanks, whatever ends them (LF, CR LF, CR); no empty lines at the end."""
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    lines = [line.rstrip() for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     return lines
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+    """The value of a JSON file; see `parse_json`."""
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, path: Path, line: int | None = None) -> Any:
+    """The value of a JSON text, read strictly: a repeated key, NaN or half a character is an error as well.
+
+    Args:
+        text: the text.
+        path: its file, for the error sentence.
+        line: its line in the file; None where it is the whole file.
 
     Raises:
-        ValueError: the file is cut or malformed; names file, line and column.
+        ValueError: the text is cut or malformed; names file and line.
     """
-    text = read_text(path)
+    where = str(path) if line is None else f"{path}, line {line}"
     try:
-        return json.loads(text)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        end = (
-            " (the file ends there: it was probably cut while copying)" if error.pos >= len(text.rstrip()) - 1 else ""
-        )
+        cut = " (the file ends there: it was probably cut while copying)"
         raise ValueError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON, {error.msg}{end}; "
-            "fetch or write the file again."
+            f"{path}, line {(line or 1) + error.lineno - 1}, column {error.colno}: not valid JSON, {error.msg}"
+            f"{cut if error.pos >= len(text.rstrip()) - 1 else ''}; fetch or write the file again."
         ) from None
+    except RecursionError:
+        raise ValueError(
+            f"{where}: not valid annotations, brackets are nested too deep; fetch the file again."
+        ) from None
+    except UnicodeEncodeError:
+        raise ValueError(f"{where}: not valid JSON, half a character (\\ud8.. alone); write the file again.") from None
+    except ValueError as error:  # of the two hooks, or a number of thousands of digits
+        raise ValueError(f"{where}: not valid JSON, {error}; fetch or write the file again.") from None
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")

@@ -62,9 +62,10 @@ def read_names(path: Path) -> list[str]:
         ValueError: another number of names, or a name twice.
     """
     names = read_json(path) if path.suffix == ".json" else read_lines(path)
-    if not isinstance(names, list) or len(names) != NUM_LABELS or len(set(map(str, names))) != NUM_LABELS:
+    wrong = not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names)
+    if wrong or not len(names) == len(set(names)) == NUM_LABELS:
         raise ValueError(f"{path}: expected {NUM_LABELS} different names, in the order of the label indices.")
-    return [str(name) for name in names]
+    return names
 
 
 def read_annotations(data_dir: str | Path, label_names: str | None = None) -> Annotations:
@@ -86,6 +87,8 @@ def read_annotations(data_dir: str | Path, label_names: str | None = None) -> An
         names = read_names(data_dir / label_names)
     labels_path = _find(data_dir, LABELS)
     index = read_json(labels_path)
+    if not isinstance(index, dict):
+        raise ValueError(f"{labels_path}: expected an object of image names and lists of label indices.")
     folders = _image_folders(data_dir)
     splits: dict[str, list[Record]] = {}
     for split, list_name in LISTS.items():
@@ -95,6 +98,8 @@ def read_annotations(data_dir: str | Path, label_names: str | None = None) -> An
             source = f"{path}, line {number}"
             if name not in index:
                 raise ValueError(f"{source}: image {name!r} has no entry in {labels_path}.")
+            if not isinstance(index[name], list) or not all(type(label) is int for label in index[name]):
+                raise ValueError(f"{labels_path}: {name!r} has {index[name]!r}; expected a list of label indices.")
             ids = sorted(set(index[name]))
             if ids and not 0 <= ids[0] <= ids[-1] < NUM_LABELS:
                 raise ValueError(f"{labels_path}: {name!r} has a label outside 0 to {NUM_LABELS - 1}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ SPLITS_OF = {
     },
 }
 DIFFICULT = ("ignored", "positive", "negative_ignored")
+_OF_2007, _OF_2012 = re.compile(r"\d{6}"), re.compile(r"20\d\d_\d{6}")
 Judgement = dict[str, bool]  # label name -> True when some object of it is not difficult
 
 
@@ -64,8 +66,8 @@ class VocConfig(RecordConfig):
 
     def __post_init__(self) -> None:
         """Accept a year given as a number; refuse unknown words."""
-        super().__post_init__()
         self.year = str(self.year)
+        super().__post_init__()
         if self.year not in SPLITS_OF:
             raise ValueError(f"year is {self.year!r}; expected one of {tuple(SPLITS_OF)}.")
         if self.train_split not in (None, *SPLITS_OF[self.year]):
@@ -132,19 +134,17 @@ def read_annotations(
             notes.append(f"There is no list {name}.txt, so there is no {split} split.")
             continue
         root = next(folder for folder in folders if folder in path.parents)
-        splits[split] = _read_list(root, path, name, with_boxes)
+        splits[split] = _read_list(root, path, name, year, with_boxes)
     return Annotations(list(NAMES), splits, notes)
 
 
-def _read_list(root: Path, path: Path, name: str, with_boxes: bool) -> list[Record]:
+def _read_list(root: Path, path: Path, name: str, year: str, with_boxes: bool) -> list[Record]:
     """Records of one list file, whose lines begin with an image id or with /JPEGImages/<id>.jpg."""
     ids: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), 1):
         source = f"{path}, line {number}"
-        if not line.strip():
-            raise ValueError(f"{source}: empty; expected an image id.")
-        first = line.split()[0]
-        image_id = first.removeprefix("/JPEGImages/").removesuffix(".jpg")
+        image_id = _id_of(line, source)
+        _refuse_other_year(image_id, year, source)
         if image_id in ids:
             raise ValueError(f"{source}: image {image_id!r} was already named in {ids[image_id]}.")
         ids[image_id] = source
@@ -157,6 +157,29 @@ def _read_list(root: Path, path: Path, name: str, with_boxes: bool) -> list[Reco
         raise FileNotFoundError(f"{root} has no Annotations folder; with_boxes needs the XML files.")
     table = _label_lists(root, name, ids) or _label_table(root, ids)
     return [_record(key, paths[key], table[key], source) for key, source in ids.items()]
+
+
+def _id_of(line: str, source: str) -> str:
+    """The image id of a line: the id alone, or "/JPEGImages/<id>.jpg /SegmentationClassAug/<id>.png"."""
+    parts = line.split()
+    if len(parts) == 2 and all(part.startswith("/") for part in parts):
+        stems = {part.rpartition("/")[2].rpartition(".")[0] for part in parts}
+    else:
+        stems = (
+            {part.removeprefix("/JPEGImages/").removesuffix(".jpg") for part in parts} if len(parts) == 1 else set()
+        )
+    if len(stems) != 1:
+        raise ValueError(f"{source}: found {line!r}; expected one image id.")
+    return stems.pop()
+
+
+def _refuse_other_year(image_id: str, year: str, source: str) -> None:
+    """VOC2007 numbers its images (000005); since 2008 the year stands before the number (2008_000002)."""
+    found = "2007" if _OF_2007.fullmatch(image_id) else "2012" if _OF_2012.fullmatch(image_id) else year
+    if found != year:
+        raise ValueError(
+            f"{source}: {image_id!r} is an image of VOC{found}, but year is {year!r}; pass year={found!r}."
+        )
 
 
 def _record(image_id: str, path: str, judged: Judgement, source: str) -> Record:
@@ -185,18 +208,22 @@ def _label_lists(root: Path, name: str, ids: dict[str, str]) -> dict[str, Judgem
         return None
     table: dict[str, Judgement] = {image_id: {} for image_id in ids}
     for label, path in files.items():
-        seen = 0
+        seen: set[str] = set()
         for number, line in enumerate(read_lines(path), 1):
             parts = line.split()
             if len(parts) != 2 or parts[1] not in ("1", "0", "-1") or parts[0] not in table:
                 raise ValueError(
                     f"{path}, line {number}: found {line!r}; expected an id of {name}.txt and 1, 0 or -1."
                 )
-            seen += 1
+            if parts[0] in seen:
+                raise ValueError(f"{path}, line {number}: image {parts[0]!r} was named before; expected each once.")
+            seen.add(parts[0])
             if parts[1] != "-1":
                 table[parts[0]][label] = parts[1] == "1"
-        if seen != len(ids):
-            raise ValueError(f"{path}, line {seen}: the file ends after {seen} images; {name}.txt has {len(ids)}.")
+        if len(seen) != len(ids):
+            raise ValueError(
+                f"{path}, line {len(seen)}: the file ends after {len(seen)} images; {name}.txt has {len(ids)}."
+            )
     return table
 
 
@@ -207,9 +234,11 @@ def _label_table(root: Path, ids: dict[str, str]) -> dict[str, Judgement]:
         raise FileNotFoundError(f"{root} has neither Annotations/*.xml, ImageSets/Main/<label>_*.txt nor labels.txt.")
     table: dict[str, Judgement] = {}
     for number, line in enumerate(read_lines(path), 1):
-        image_id, *flags = line.split()
+        image_id, *flags = line.split() or [""]
         if len(flags) != len(NAMES) or not set(flags) <= {"0", "1"}:
             raise ValueError(f"{path}, line {number}: expected an image id and {len(NAMES)} times 0 or 1.")
+        if image_id in table:
+            raise ValueError(f"{path}, line {number}: image {image_id!r} was named before; expected each once.")
         table[image_id] = {label: True for label, flag in zip(NAMES, flags) if flag == "1"}
     for image_id, source in ids.items():
         if image_id not in table:

@@ -124,13 +124,13 @@ def test_repeated_ids_and_missing_fields(tmp_path: Path) -> None:
     path = coco(tmp_path) / "annotations" / "instances_train2017.json"
     good = json.loads(path.read_text())
     path.write_text(json.dumps({**good, "images": good["images"] * 2}))
-    with pytest.raises(ValueError, match="2 image ids occur twice"):
+    with pytest.raises(ValueError, match="the image id 9 occurs twice"):
         read_annotations(tmp_path)
     path.write_text(json.dumps({"images": []}))
     with pytest.raises(ValueError, match="expected the keys images, annotations and categories"):
         read_annotations(tmp_path)
     path.write_text(json.dumps({**good, "images": [{"id": 9}, good["images"][1]]}))
-    with pytest.raises(ValueError, match="lacks or misuses 'file_name'"):
+    with pytest.raises(ValueError, match="image 9 has the 'file_name' None; expected a text"):
         read_annotations(tmp_path)
 
 

@@ -63,7 +63,7 @@ LINES = [
     ('{"file_name": "a.jpg", "labels": [1]}', "expected a list of label names"),
     ('{"file_name": "a.jpg", "labels": ["x"], "ignored": ["x"]}', "'x' is in 'labels' and in 'ignored'"),
     ('{"file_name": "a.jpg", "labels": ["x"], "split": "dev"}', "unknown split 'dev'"),
-    ('{"file_name": "a.jpg", "labels": ["x"', "line 1: not valid JSON"),
+    ('{"file_name": "a.jpg", "labels": ["x"', "line 1, column 38: not valid JSON"),
     ('{"file_name": "../a.jpg", "labels": ["x"]}', "points outside"),
     ('{"file_name": "s/../../a.jpg", "labels": ["x"]}', "points outside"),
     ('{"file_name": "..\\\\a.jpg", "labels": ["x"]}', "points outside"),

@@ -142,7 +142,7 @@ def test_wrong_options(tmp_path: Path) -> None:
         labels(path, label_columns=("y",))
     with pytest.raises(ValueError, match="two forms of labels"):
         labels(path, label_columns=("y",), tags_column="x")
-    with pytest.raises(ValueError, match=r"expected a list of column names"):
+    with pytest.raises(ValueError, match=r"expected a list of texts"):
         labels(path, label_columns="y")
     with pytest.raises(ValueError, match=r"delimiter is 'ab'"):
         labels(path, delimiter="ab")

@@ -56,7 +56,7 @@ def test_lists_say_the_same_as_xml(tmp_path: Path, xml: bool) -> None:
     ],
 )
 def test_directory_spellings(tmp_path: Path, year: str, trainval: str, test: str | None) -> None:
-    voc(tmp_path / trainval, ("train", "val", "trainval"))
+    voc(tmp_path / trainval, ("train", "val", "trainval"), prefix="2008_" if year == "2012" else "")
     if test is not None:
         voc(tmp_path / test, ("test",))
     annotations = read_annotations(tmp_path, year)

@@ -90,9 +90,10 @@ VOC_OBJECTS = {
 }
 
 
-def voc(root: Path, lists: tuple[str, ...] = ("train", "val", "trainval"), xml: bool = True) -> Path:
-    """A VOC folder (the one that holds ImageSets) with the given lists."""
-    members = {**VOC_OBJECTS, "trainval": {**VOC_OBJECTS["train"], **VOC_OBJECTS["val"]}}
+def voc(root: Path, lists: tuple[str, ...] = ("train", "val", "trainval"), xml: bool = True, prefix: str = "") -> Path:
+    """A VOC folder (the one that holds ImageSets) with the given lists; VOC2012's ids begin with "2008_"."""
+    parts = {name: {prefix + key: objects for key, objects in rows.items()} for name, rows in VOC_OBJECTS.items()}
+    members = {**parts, "trainval": {**parts["train"], **parts["val"]}}
     members["train_aug"] = members["trainval"]
     for name in lists:
         write(root / "ImageSets" / "Main" / f"{name}.txt", "".join(f"{key}\n" for key in members[name]))
