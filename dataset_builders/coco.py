@@ -213,16 +213,16 @@ def _refers(path: Path, place: int, entry: Any, key: str) -> int:
 
 
 def _size(source: str, image: dict[str, Any]) -> tuple[int, int] | None:
-    size = image.get("width"), image.get("height")
-    if size == (None, None):
+    width, height = image.get("width"), image.get("height")
+    if width is None and height is None:
         return None
-    if not all(type(side) is int and side > 0 for side in size):
-        raise ValueError(f"{source}: width and height are {size[0]!r} and {size[1]!r}; expected pixels.")
-    return size
+    if type(width) is not int or type(height) is not int or min(width, height) <= 0:
+        raise ValueError(f"{source}: width and height are {width!r} and {height!r}; expected pixels.")
+    return width, height
 
 
 def _corners(path: Path, annotation: dict[str, Any]) -> tuple[float, float, float, float]:
-    box = annotation.get("bbox")
+    box: Any = annotation.get("bbox")
     whole = isinstance(box, list) and len(box) == 4 and all(type(x) in (int, float) and abs(x) < 1e9 for x in box)
     if not whole or min(box[2:]) < 0:
         raise ValueError(
