@@ -30,7 +30,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--weights",
         choices=tuple(WEIGHTS),
         default="auto",
-        help="for a folder: averaged or plain weights (default: averaged where there are any)",
+        help="averaged or plain weights, where a file or folder holds both (default: averaged where there are any)",
     )
     parser.add_argument("--image_size", type=int, help="side of the input in pixels (default: the origin's)")
     parser.add_argument("--graph_steps", type=int, help="steps of CoCo's graph network (default: by labels)")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mlic_hf.hub.backbone_keys import convert_backbone, with_batch_counts
@@ -15,7 +16,8 @@ from mlic_hf.hub.config_fields import CONFIG_FIELDS
 from mlic_hf.hub.head_keys import convert_head
 from mlic_hf.hub.label_orders import default_labels, read_labels
 from mlic_hf.hub.origins import Origin, find_origin, part_keys
-from mlic_hf.hub.read_original import read_original, strip_prefixes
+from mlic_hf.hub.read_original import read_original
+from mlic_hf.hub.state_dicts import strip_prefixes
 from mlic_hf.modeling import ARCHITECTURES, MultiLabelModel, load_word_vectors
 from mlic_hf.modeling.sine_position_mlic import sine_position
 
@@ -59,7 +61,7 @@ def convert_checkpoint(
         labels: label names in the order of the logits, a file with one name a line, or a known order
             (`coco_by_id`, ...); None for the origin's own order.
         word_vectors: for a label transformer, which stores none: a GloVe text file or a (C, n) tensor.
-        epoch, ema: which of a folder's files, as in `read_original`.
+        epoch, ema: which of a folder's files or of a file's state dicts, as in `read_original`.
         **config: fields that win over what was read off, e.g. `image_size=576` or `graph_steps=2`.
 
     Returns:
@@ -81,9 +83,11 @@ def convert_state(state: Mapping[str, Tensor]) -> ConvertedState:
         state: key -> tensor as the original saved them; MulCon's parts as "<part>/<key>".
 
     Raises:
-        ValueError: when the keys belong to no original, or to several.
+        ValueError: when the keys belong to no original, or to several, or a number is not finite.
     """
     state = strip_prefixes(state)
+    if broken := [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]:
+        raise ValueError(f"The checkpoint holds numbers that are not finite (NaN or infinity) in {listed(broken)}.")
     origin = find_origin(state)
     backbone_part, head_part = part_keys(state, origin)
     name, backbone = convert_backbone(backbone_part)
@@ -205,6 +209,8 @@ def vectors_for(names: list[str], word_vectors: str | Path | Tensor | None) -> T
             "the GloVe text file (300 numbers a word) that it was trained with."
         )
     vectors = word_vectors if isinstance(word_vectors, Tensor) else load_word_vectors(word_vectors, names)
+    if not torch.isfinite(vectors).all():
+        raise ValueError("word_vectors holds numbers that are not finite (NaN or infinity).")
     if vectors.ndim != 2 or vectors.shape[0] != len(names):
         raise ValueError(f"word_vectors has shape {tuple(vectors.shape)}; expected {len(names)} rows.")
     return vectors

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WRAPPERS = ("state_dict", "model", "model_state_dict", "ema", "net")
-PREFIXES = ("module.", "_orig_mod.")
+from mlic_hf.hub.state_dicts import choose_state
+
 # MulCon: epoch_15_net_E.pth, ema_epoch_15_net_E.pth, epoch_15_net_C_7.pth
 PART_FILE = re.compile(r"(?P<ema>ema_)?epoch_(?P<epoch>\d+)_net_(?P<late_ema>ema_)?(?P<part>\w+?)\.pth$")
 
@@ -25,41 +24,47 @@ def read_original(path: str | Path, *, epoch: int | None = None, ema: bool | Non
     Args:
         path: a .pth/.ckpt/.safetensors file, or a folder of MulCon's `epoch_N_net_*.pth` files.
         epoch: for a folder, which epoch; None for the last.
-        ema: for a folder, averaged weights (True), plain ones (False), averaged where there are any (None).
+        ema: averaged weights (True), plain ones (False), averaged where there are any (None).
 
     Returns:
         key -> tensor; a folder's keys are "<part>/<key>".
 
     Raises:
         FileNotFoundError: when the path or the wanted epoch does not exist.
-        ValueError: when a file is no checkpoint, or holds objects that are not weights.
+        ValueError: when a file is no checkpoint, holds objects that are not weights, lacks the wanted weights, or
+            holds several of a kind.
     """
     path = Path(path)
     if path.is_dir():
         return read_parts(path, epoch, ema)
-    if epoch is not None or ema is not None:
-        raise ValueError(f"epoch and ema choose among the files of a folder, but {path} is not a folder.")
-    return read_file(path)
+    if epoch is not None:
+        raise ValueError(f"epoch chooses among the files of a folder, but {path} is not a folder.")
+    return read_file(path, ema)
 
 
-def read_file(path: Path) -> dict[str, Tensor]:
+def read_file(path: Path, ema: bool | None = None) -> dict[str, Tensor]:
     """The tensors of one file; see `read_original`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; expected a checkpoint file or a folder of parts.")
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return unwrap(load_file(path), path)
+        return choose_state(load_file(path), str(path), ema)
     try:
         with torch.serialization.safe_globals(harmless_classes()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        if classes := refused_classes(path, error):
+            raise ValueError(
+                f"{path} holds more than weights: objects of {', '.join(classes)}. Loading them runs code of whoever "
+                "made the file, so it is not done here. Where it was made, save the weights alone and convert those: "
+                '`safetensors.torch.save_file(model.state_dict(), "weights.safetensors")`.'
+            ) from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"{path} could not be read as weights alone ({reason}). It is damaged, no PyTorch checkpoint, or "
-            "holds other Python objects; save only its state dict and try again."
-        ) from error
-    return unwrap(content, path)
+            f"{path} could not be read as weights alone: it is damaged or no PyTorch checkpoint ({reason})."
+        ) from None
+    return choose_state(content, str(path), ema)
 
 
 def harmless_classes() -> list[Any]:
@@ -69,35 +74,13 @@ def harmless_classes() -> list[Any]:
     return [argparse.Namespace, np.dtype, scalar, (scalar, "numpy.core.multiarray.scalar"), *dtypes]
 
 
-def unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict inside what a file held."""
-    for name in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-            break
-    entries = content if isinstance(content, Mapping) else {}
-    tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
-    if not tensors:
-        found = f"the keys {', '.join(map(str, list(entries)[:5]))}" if entries else type(content).__name__
-        raise ValueError(f"{path} holds no state dict: found {found}; expected tensors by name.")
-    return strip_prefixes(tensors)
-
-
-def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys without what data-parallel and compiled modules put in front.
-
-    Raises:
-        ValueError: when two keys become one.
-    """
-    plain: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        new = key
-        while new.startswith(PREFIXES):
-            new = new.split(".", 1)[1]
-        if new in plain:
-            raise ValueError(f"The checkpoint holds {new} twice, with and without a prefix; keep one of them.")
-        plain[new] = tensor
-    return plain
+def refused_classes(path: Path, error: Exception) -> list[str]:
+    """The classes, beside tensors and plain values, that a pickle asks for; of an old file only the first."""
+    try:
+        with torch.serialization.safe_globals(harmless_classes()):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except (ValueError, RuntimeError, pickle.UnpicklingError):  # no zip file: PyTorch before 1.6
+        return sorted(set(re.findall(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error))))
 
 
 def read_parts(folder: Path, epoch: int | None, ema: bool | None) -> dict[str, Tensor]:
@@ -117,4 +100,4 @@ def read_parts(folder: Path, epoch: int | None, ema: bool | None) -> dict[str, T
         there = ", ".join(f"{n}{' (averaged)' if e else ''}" for n, e in sorted(files))
         raise FileNotFoundError(f"{folder} holds no {kind} weights of epoch {chosen}; it holds epochs {there}.")
     parts = files[chosen, averaged]
-    return {f"{part}/{key}": t for part, file in parts.items() for key, t in read_file(file).items()}
+    return {f"{part}/{key}": tensor for part, file in parts.items() for key, tensor in read_file(file).items()}

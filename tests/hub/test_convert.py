@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,78 @@ def test_wrapped_and_prefixed_files_read_alike(prefix: str, wrapper: str | None,
     assert all(torch.equal(found[key], psd[key]) for key in psd)
 
 
+def moved(state: State, by: float) -> State:
+    return {key: tensor + by for key, tensor in state.items()}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda plain, ema: {"model": plain, "model_ema": ema, "epoch": 3},
+        lambda plain, ema: {"state_dict": plain, "ema_state_dict": ema, "optimizer": {"state": {0: torch.zeros(1)}}},
+        lambda plain, ema: {"state_dict": {"model": plain, "ema": {"module": ema}}},
+        lambda plain, ema: {"model": {"state_dict": plain}, "ema": {f"module.{k}": t for k, t in ema.items()}},
+        lambda plain, ema: {"student": plain, "student_ema": ema, "teacher": moved(plain, 9.0)},
+        lambda plain, ema: {
+            "state_dict": {
+                **{f"model.{k}": t for k, t in plain.items()},
+                **{f"ema_model.module.{k}": t for k, t in ema.items()},
+                "criterion.weight": torch.ones(3),
+            }
+        },
+    ],
+    ids=["model_ema", "ema_state_dict", "nested", "wrapped twice", "student", "Lightning"],
+)
+def test_averaged_weights_are_chosen_or_asked_for(wrap, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain = {"classify.weight": torch.zeros(2, 2), "classify.bias": torch.zeros(2)}
+    torch.save(wrap(plain, moved(plain, 1.0)), tmp_path / "a.pth")
+    for ema, expected in ((None, 1.0), (True, 1.0), (False, 0.0)):
+        found = read_original(tmp_path / "a.pth", ema=ema)
+        assert {key: tensor.unique().tolist() for key, tensor in found.items()} == {key: [expected] for key in plain}
+    assert "holds plain and averaged weights" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"student": state},
+        lambda state: {"state_dict": {"model": {"net": state}}},
+        lambda state: {"state_dict": {f"model.{key}": tensor for key, tensor in state.items()}},
+        lambda state: {"state_dict": {f"model.net.{key}": tensor for key, tensor in state.items()}},
+        lambda state: {f"module.model.{key}": tensor for key, tensor in state.items()},
+        lambda state: {"n_averaged": torch.tensor(7), **{f"module.{key}": tensor for key, tensor in state.items()}},
+    ],
+)
+def test_nested_and_prefixed_files_read_alike(wrap, psd: State, tmp_path: Path) -> None:
+    torch.save(wrap(psd), tmp_path / "a.pth")
+    found = read_original(tmp_path / "a.pth")
+    assert set(found) == set(psd)
+    assert all(torch.equal(found[key], psd[key]) for key in psd)
+    assert set(convert_state(found).state) == set(convert_state(psd).state)
+
+
+def test_weights_that_are_not_there_or_there_twice_are_refused(tmp_path: Path) -> None:
+    state = {"classify.weight": torch.zeros(2)}
+    torch.save({"model": state}, tmp_path / "plain.pth")
+    with pytest.raises(ValueError, match="holds no averaged weights; it holds model"):
+        read_original(tmp_path / "plain.pth", ema=True)
+    torch.save({"ema": state}, tmp_path / "averaged.pth")
+    with pytest.raises(ValueError, match="holds no plain weights; it holds ema"):
+        read_original(tmp_path / "averaged.pth", ema=False)
+    torch.save({"model": state, "net": moved(state, 1.0)}, tmp_path / "two.pth")
+    with pytest.raises(ValueError, match=r"several state dicts of a kind \(model, net\)"):
+        read_original(tmp_path / "two.pth")
+    with pytest.raises(ValueError, match="epoch chooses among the files of a folder"):
+        read_original(tmp_path / "two.pth", epoch=3)
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers_are_refused(number: float, psd: State) -> None:
+    psd["classify.bias"][3] = number
+    with pytest.raises(ValueError, match=r"not finite \(NaN or infinity\) in classify\.bias"):
+        convert_state(psd)
+
+
 def test_given_labels_win_and_must_fit(psd: State, tmp_path: Path) -> None:
     names = [f"name {i}" for i in range(20)]
     (tmp_path / "labels.txt").write_text("\n".join(names) + "\n")
@@ -156,9 +230,20 @@ def test_no_backbone_is_refused(psd: State) -> None:
 
 
 def test_files_that_hold_other_objects_or_nothing_are_refused(tmp_path: Path) -> None:
-    torch.save({"model": Path("x")}, tmp_path / "object.pth")
-    with pytest.raises(ValueError, match="could not be read as weights alone"):
-        read_original(tmp_path / "object.pth")
+    for legacy in (False, True):
+        content = {
+            "model": {"a": torch.zeros(1)},
+            "folder": Path("x"),
+            "price": Decimal(1),
+            "args": Namespace(a=np.float64(1)),
+        }
+        torch.save(content, tmp_path / "object.pth", _use_new_zipfile_serialization=not legacy)
+        with pytest.raises(
+            ValueError, match=r"holds more than weights: objects of (decimal\.Decimal, )?pathlib"
+        ) as told:
+            read_original(tmp_path / "object.pth")
+        assert "weights_only" not in str(told.value)  # nobody is sent the unsafe way
+        assert "save_file(model.state_dict()" in str(told.value)
     (tmp_path / "text.pth").write_text("no checkpoint")
     with pytest.raises(ValueError, match="could not be read as weights alone"):
         read_original(tmp_path / "text.pth")
