@@ -143,6 +143,13 @@ def _image_folder(data_dir: Path, name: str) -> Path:
     return next((folder for folder in folders if folder.is_dir()), data_dir / name)
 
 
+def phases_without_images(data_dir: Path, year: str, files: Iterable[str]) -> list[str]:
+    """The phases that are annotated and have no image folder, where another one has (val2017 alone)."""
+    phases = [phase for phase in files if phase in PHASES]
+    absent = [phase for phase in phases if not _image_folder(data_dir, f"{phase}{year}").is_dir()]
+    return absent if len(absent) < len(phases) else []
+
+
 def _read_instances(path: Path, folder: Path, order: str, with_boxes: bool) -> tuple[list[str], list[Record]]:
     data = read_json(path)
     keys = ("images", "annotations", "categories")
@@ -270,8 +277,10 @@ class Coco(RecordBuilder):
 
     @classmethod
     def sources(cls, config: Any) -> Iterable[Path]:
-        """The annotation files of the chosen year."""
-        return annotation_files(Path(config.data_dir), config.year, config.form)[1].values()
+        """The annotation files of the chosen year, and image folders that may still come."""
+        year, files = annotation_files(Path(config.data_dir), config.year, config.form)
+        absent = phases_without_images(Path(config.data_dir), year, files)
+        return [*files.values(), *(Path(config.data_dir) / f"{phase}{year}" for phase in absent)]
 
     def drops_unlabeled(self) -> bool:
         """True for 2014, whose papers train and test on labelled images only."""
@@ -279,6 +288,11 @@ class Coco(RecordBuilder):
         return annotation_files(Path(config.data_dir), config.year, config.form)[0] == "2014"
 
     def read(self) -> Annotations:
-        """Records of the chosen year."""
+        """Records of the chosen year; a split whose images were never fetched is left out with a word."""
         config = self.config
-        return read_annotations(config.data_dir, config.year, config.label_order, config.form, config.with_boxes)
+        found = read_annotations(config.data_dir, config.year, config.label_order, config.form, config.with_boxes)
+        year, files = annotation_files(Path(config.data_dir), config.year, config.form)
+        for phase in phases_without_images(Path(config.data_dir), year, files):
+            found.splits.pop(PHASES[phase], None)
+            found.notes.append(f"{PHASES[phase]} was left out: there is no folder {phase}{year} with its images.")
+        return found

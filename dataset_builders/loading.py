@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.os_reason import os_reason
-from dataset_builders.prepared import check_bytes, check_prepared, parquet_shards
+from dataset_builders.prepared import check_bytes, check_prepared, parquet_shards, read_manifest
+from dataset_builders.ready_made import has_other_columns, is_saved_to_disk, load_hub, load_saved
 from dataset_builders.table_file import ENDINGS as TABLE_ENDINGS
 from dataset_builders.table_file import is_folder_of_tables
 
@@ -47,8 +48,8 @@ def load_splits(
     Args:
         name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome"; a table (.csv, .tsv, .jsonl,
             .parquet) of paths and labels; or a folder: of images with metadata.jsonl, of tables named
-            train.csv, validation.csv, test.csv, or of parquet shards that prepare_dataset.py wrote;
-            "hub:owner/name" is one on the Hub.
+            train.csv, validation.csv, test.csv, of parquet shards, or what `save_to_disk` wrote;
+            "hub:owner/name" (or "hub:owner/name:config") is one on the Hub.
         data_dir: where the named data set lies (not for digit_scenes).
         split: one split or slice, such as "train[:10%]"; None gives all.
         streaming: iterable data sets that read no further than asked.
@@ -59,7 +60,8 @@ def load_splits(
 
     Returns:
         A DatasetDict (IterableDatasetDict when streaming; one Dataset when `split` is given) with the columns
-        image, image_id, labels, ignored[, boxes].
+        image, image_id, labels, ignored[, boxes]. Data of others (Hub, disk, parquet) keeps its own columns:
+        `mlic_hf.data.adapt_splits` reads them.
 
     Raises:
         ValueError: an unknown data set or option, or bad annotations; names file and line.
@@ -71,7 +73,7 @@ def load_splits(
     except ImportError as error:
         raise ImportError("Data sets need the datasets library: pip install 'mlic_hf[data]'.") from error
     name, folder = resolve(name_or_folder, data_dir)
-    if name in ("parquet", "hub"):
+    if name not in BUILDERS:
         place = os.fspath(folder or "")
         if config:
             raise ValueError(
@@ -79,7 +81,9 @@ def load_splits(
                 "be given to prepare_dataset.py when it writes the data set."
             )
         if name == "hub":
-            return _load_hub(place, split, streaming, num_proc, cache_dir)
+            return load_hub(place, split, streaming, num_proc, cache_dir)
+        if name == "disk":
+            return load_saved(Path(place), split, streaming)
         return _load_prepared(Path(place), split, streaming, num_proc, cache_dir)
     builder = make_builder(name, folder, cache_dir, **config)
     if streaming:
@@ -152,7 +156,7 @@ def source_hash(annotation_files: Iterable[Path]) -> str:
 def resolve(
     name_or_folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
 ) -> tuple[str, str | os.PathLike[str] | None]:
-    """The builder's name ("folder", "parquet" or "hub" where none was named) and the place it reads.
+    """The builder's name and the place it reads; "parquet", "disk" or "hub" for data that needs no builder.
 
     Raises:
         ValueError: neither a name nor a folder, or a folder given twice.
@@ -175,6 +179,8 @@ def resolve(
         )
     if is_table or is_folder_of_tables(folder):
         return "table", folder
+    if is_saved_to_disk(folder):
+        return "disk", folder
     if not parquet_shards(folder):
         return "folder", folder
     if (folder / METADATA).is_file():
@@ -187,11 +193,12 @@ def resolve(
 def _load_prepared(
     folder: Path, split: str | None, streaming: bool, num_proc: int | None, cache_dir: str | os.PathLike[str] | None
 ) -> Any:
-    """A data set that prepare_dataset.py wrote to a folder, checked against its manifest."""
+    """Parquet shards of a folder; those that prepare_dataset.py wrote are checked against their manifest."""
     import datasets
 
     shards = parquet_shards(folder)
-    manifest = check_prepared(shards)
+    foreign = read_manifest(Path(next(iter(shards.values()))[0]).parent) is None and has_other_columns(shards)
+    manifest = "" if foreign else check_prepared(shards)
     builder = datasets.load_dataset_builder(
         "parquet", data_files=shards, cache_dir=None if cache_dir is None else str(cache_dir)
     )
@@ -201,27 +208,8 @@ def _load_prepared(
         check_bytes(shards)  # every byte is read now in any case
         _build(builder, num_proc)
     loaded = builder.as_dataset(split=split)
-    if check_prepared(parquet_shards(folder)) != manifest:
+    if not foreign and check_prepared(parquet_shards(folder)) != manifest:
         raise ValueError(f"{folder} was replaced while it was read; load it again.")
-    return loaded
-
-
-def _load_hub(
-    name: str, split: str | None, streaming: bool, num_proc: int | None, cache_dir: str | os.PathLike[str] | None
-) -> Any:
-    """A data set that prepare_dataset.py pushed."""
-    import datasets
-
-    loaded = datasets.load_dataset(
-        name,
-        split=split,
-        streaming=streaming,
-        num_proc=num_proc,
-        cache_dir=None if cache_dir is None else str(cache_dir),
-    )
-    columns = (loaded if split else next(iter(loaded.values()))).features or {}
-    if missing := {"image", "image_id", "labels", "ignored"} - set(columns):
-        raise ValueError(f"{name}: the data set lacks the columns {sorted(missing)}; prepare it anew.")
     return loaded
 
 

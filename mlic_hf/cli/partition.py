@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlic_hf.data import LabelSpace, co_occurrence_counts
+from mlic_hf.data import co_occurrence_counts, label_lists
 from mlic_hf.methods.psd.partition import FILE_NAME, KINDS, Partition
 from mlic_hf.methods.psd.partition_labels import METHODS, partition_labels
 from mlic_hf.methods.psd.partition_picture import draw_partition
@@ -65,14 +65,12 @@ def read_counts(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 def count_train_split(name: str, data_dir: str | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Co-occurrence (C, C), counts (C,) and label names of a data set's train split, no image decoded."""
-    from dataset_builders import load_splits
+    from mlic_hf.runs.data import load_rows
 
-    splits = load_splits(name, data_dir=data_dir)
+    splits, space = load_rows(name, data_dir, {})
     if "train" not in splits:
         raise ValueError(f"{name} has no train split to count; it has {', '.join(splits)}.")
-    names = list(LabelSpace.from_dataset(splits["train"]).names)
-    labels = splits["train"].select_columns(["labels"])[:]["labels"]
-    return (*co_occurrence_counts(labels, len(names)), names)
+    return (*co_occurrence_counts(label_lists(splits["train"]), len(space)), list(space.names))
 
 
 def make_partition(options: argparse.Namespace) -> Partition:

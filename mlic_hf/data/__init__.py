@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlic_hf.data.adapted_rows import AdaptedRows, AdaptedStream, without_images
-from mlic_hf.data.adapter import adapt
+from mlic_hf.data.adapted_rows import AdaptedRows, AdaptedStream, label_lists, without_images
+from mlic_hf.data.adapter import adapt, adapt_splits
 from mlic_hf.data.class_weights import class_weights
 from mlic_hf.data.co_occurrence_counts import co_occurrence_counts
 from mlic_hf.data.collate import collate
@@ -30,12 +30,14 @@ __all__ = [
     "MultiLabelDataset",
     "TransformConfig",
     "adapt",
+    "adapt_splits",
     "build_transform",
     "class_weights",
     "co_occurrence_counts",
     "collate",
     "compute_feature_maps",
     "inspect_dataset",
+    "label_lists",
     "mixup",
     "read_image",
     "stateless_generator",

@@ -91,6 +91,34 @@ def adapt(
     return (_map_stream(data, shape, columns) if hasattr(data, "map") else AdaptedStream(data, shape)), reader.space
 
 
+def adapt_splits(splits: Mapping[str, Any], **options: Any) -> tuple[dict[str, Any], LabelSpace]:
+    """`adapt` for every split of a data set, in one label space.
+
+    Args:
+        splits: split name to data, such as a `DatasetDict`.
+        options: those of `adapt`. Without `labels`, texts of all splits together are the label names.
+
+    Returns:
+        (split name to rows, their label space).
+
+    Raises:
+        ValueError: an unknown option, splits that know different ClassLabel names, or as `adapt`.
+    """
+    known = ("labels", "image_column", "label_column", "label_form")
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"Unknown option {unknown[0]!r}; expected one of {', '.join(known)}.")
+    adapted: dict[str, tuple[Any, LabelSpace]] = {}
+    for name, data in splits.items():
+        try:
+            adapted[name] = adapt(data, **options)
+        except ValueError as error:
+            raise ValueError(f"Split {name!r}: {error}") from None
+    spaces = {space for _, space in adapted.values()}
+    if len(spaces) > 1:
+        return adapt_splits(splits, **options | {"labels": sorted({name for space in spaces for name in space})})
+    return {name: rows for name, (rows, _) in adapted.items()}, spaces.pop()
+
+
 def _as_rows(data: Any) -> Any:
     """The data as something with rows: a dict of columns becomes a list."""
     if isinstance(data, Mapping) and any(hasattr(part, "features") for part in data.values()):

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dataset_builders import load_splits
-from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform, transform_preset
+from dataset_builders.loading import BUILDERS, resolve
+from mlic_hf.data import (
+    LabelSpace,
+    MultiLabelDataset,
+    TransformConfig,
+    adapt_splits,
+    build_transform,
+    label_lists,
+    transform_preset,
+    without_images,
+)
 from mlic_hf.methods.psd.partition import Partition
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.runs.options import RunOptions
@@ -56,8 +67,7 @@ def of_part(data: Data, partition: str, part: int) -> Data:
 
 def load_data(run: RunOptions) -> Data:
     """Load a run's data set, with all its labels or those of one part of a partition."""
-    splits = load_splits(run.dataset, data_dir=run.data_dir, **run.data_options)
-    labels = LabelSpace.from_dataset(splits)
+    splits, labels = load_rows(run.dataset, run.data_dir, run.data_options)
     described = {
         "name": run.dataset,
         "options": run.data_options,
@@ -71,11 +81,24 @@ def load_data(run: RunOptions) -> Data:
     return of_part(data, run.partition, run.part)
 
 
+def load_rows(dataset: str, data_dir: str | None, options: Mapping[str, Any]) -> tuple[dict[str, Any], LabelSpace]:
+    """The rows of every split and their label space.
+
+    Args:
+        dataset: see `load_splits`.
+        data_dir: see `load_splits`.
+        options: those of the data set's builder; those of `adapt` (labels, image_column, label_column,
+            label_form) where it has none, such as one on the Hub.
+    """
+    has_builder = resolve(dataset, data_dir)[0] in BUILDERS
+    splits = load_splits(dataset, data_dir=data_dir, **(options if has_builder else {}))
+    return adapt_splits(splits, **({} if has_builder else options))
+
+
 def split_hash(rows: Any) -> str:
     """16 hex digits of the ids and labels of a split, in their order: two runs with one hash saw the same data."""
     digest = hashlib.sha256()
-    columns = rows.select_columns(["image_id", "labels", "ignored"])
-    for row in columns:
+    for row in without_images(rows):
         digest.update(json.dumps([row["image_id"], row["labels"], row["ignored"]]).encode())
     return digest.hexdigest()[:16]
 
@@ -104,9 +127,8 @@ def evaluation_set(run: RunOptions, data: Data, pixels: PixelSpec, split: str | 
 
 def label_counts(data: Data, space: LabelSpace) -> list[int]:
     """How many training images have each label of a model."""
-    rows = data.splits["train"].select_columns(["labels"])[:]["labels"]
     counted = [0] * len(data.labels)
-    for labels in rows:
+    for labels in label_lists(data.splits["train"]):
         for label in labels:
             counted[label] += 1
     return [counted[position] for position in data.labels.positions(space.names)]

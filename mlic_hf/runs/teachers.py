@@ -15,7 +15,7 @@ from typing import Any
 from accelerate import PartialState
 from torch.utils.data import DataLoader
 
-from mlic_hf.data import co_occurrence_counts, collate, transform_preset
+from mlic_hf.data import co_occurrence_counts, collate, label_lists, transform_preset
 from mlic_hf.methods.psd.logit_cache import LogitCache, compute_cache, load_cache, save_cache
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
@@ -47,7 +47,7 @@ class PartJob(Job):
 
 def make_partitions(settings: Settings, data: Data, folder: Path) -> dict[str, Path]:
     """Write the partitions that the settings ask for and that are not there; returns their files by kind."""
-    rows = data.images(settings.run.train_split, "train_split").select_columns(["labels"])[:]["labels"]
+    rows = label_lists(data.images(settings.run.train_split, "train_split"))
     counts, occurrences = co_occurrence_counts(rows, len(data.labels))
     files = {}
     for kind in settings.method.kinds:

@@ -13,7 +13,16 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, IterableDataset
 
-from mlic_hf.data import LabelSpace, MultiLabelDataset, adapt, build_transform, transform_preset, without_images
+from mlic_hf.data import (
+    LabelSpace,
+    MultiLabelDataset,
+    adapt,
+    adapt_splits,
+    build_transform,
+    label_lists,
+    transform_preset,
+    without_images,
+)
 from tests.data.pictures import encoded, picture
 
 NAMES = ["a", "b", "c", "d", "e"]
@@ -202,6 +211,16 @@ def test_what_is_no_data() -> None:
         adapt(table(TEXTS), label_form="hot")
 
 
+def test_splits_share_one_label_space() -> None:
+    splits, space = adapt_splits({"train": table([["b"], ["c"]]), "test": table([["a", "c"]])})
+    assert space.names == ("a", "b", "c")
+    assert {name: label_lists(rows) for name, rows in splits.items()} == {"train": [[1], [2]], "test": [[0, 2]]}
+    with pytest.raises(ValueError, match=r"Split 'test': 1 labels .* not among the labels asked for: 'a'"):
+        adapt_splits({"train": table([["b"]]), "test": table([["a"]])}, labels=["b"])
+    with pytest.raises(ValueError, match=r"Unknown option 'year'; expected one of labels, image_column"):
+        adapt_splits({"train": table([["b"]])}, year=2007)
+
+
 class TestDatasets:
     """`datasets.Dataset` and its streams."""
 
@@ -272,6 +291,7 @@ class TestDatasets:
             same, space = adapt(rows, labels=NAMES)
             assert same is rows
             assert space.names == tuple(NAMES)
+            assert label_lists(rows) == IDS
 
     def test_splits_and_transforms_are_refused(self) -> None:
         datasets = pytest.importorskip("datasets")

@@ -41,3 +41,30 @@ def test_a_prepared_data_set_comes_back_from_the_hub(tmp_path: Path) -> None:
         shown = run("-c", SHOW)
     expected = (original["image_id"][:], original["labels"][:], original[0]["image"].size)
     assert shown.strip() == f"train ['a', 'b'] {expected[0]} {expected[1]} {expected[2]}"
+
+
+OTHER = """
+import datasets
+from mlic_hf.data import label_lists
+from mlic_hf.runs.data import load_rows
+from tests.data.pictures import encoded, picture
+
+labels = datasets.Sequence(datasets.Value("string"))
+rows = [{"photo": {"bytes": encoded(picture(30, 20, i)), "path": None}, "tags": tags}
+        for i, tags in enumerate((["sea", "cat"], [], ["sky"]))]
+rows = datasets.Dataset.from_list(rows, features=datasets.Features({"photo": datasets.Image(), "tags": labels}))
+datasets.DatasetDict(train=rows, test=rows.select([2])).push_to_hub("tester/tagged")
+splits, space = load_rows("hub:tester/tagged", None, {})
+print(space.names, {name: label_lists(rows) for name, rows in splits.items()})
+"""
+
+
+def test_a_data_set_of_somebody_else(tmp_path: Path) -> None:
+    with loopback_hub() as server:
+        environment = os.environ | client_environment(server, tmp_path / "home")
+        done = subprocess.run(
+            [sys.executable, "-c", OTHER], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:] + "\n".join(server.requests)
+    assert done.stdout.strip() == "('cat', 'sea', 'sky') {'train': [[0, 1], [], [2]], 'test': [[2]]}"
+    assert "labels from 'tags' as names" in done.stderr
