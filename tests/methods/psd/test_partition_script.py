@@ -54,16 +54,14 @@ def test_another_partition_in_the_folder_is_not_lost(counts_file: Path, tmp_path
     assert run(counts_file, tmp_path / "out", "--parts", "3", "--overwrite").num_parts == 3
 
 
-def test_the_train_split_of_a_data_set_is_counted(monkeypatch) -> None:
+def test_the_train_split_of_a_data_set_is_counted(tmp_path) -> None:
     datasets = pytest.importorskip("datasets")
-    builders = pytest.importorskip("dataset_builders")
-    features = datasets.Features({"labels": datasets.Sequence(datasets.ClassLabel(names=["a", "b", "c"]))})
-    rows = {"labels": [[0, 1], [0], [], [1, 2, 0], [1]]}
-    train = datasets.Dataset.from_dict(rows, features=features)
-    monkeypatch.setattr(
-        builders, "load_splits", lambda name, data_dir=None: datasets.DatasetDict(train=train), raising=False
-    )
-    cooccurrence, counts, names = script.count_train_split("any", None)
+    label = datasets.Sequence(datasets.ClassLabel(names=["a", "b", "c"]))
+    features = datasets.Features({"image": datasets.Image(), "image_id": datasets.Value("string"), "labels": label})
+    labels = [[0, 1], [0], [], [1, 2, 0], [1]]
+    rows = {"image": [None] * 5, "image_id": list("01234"), "labels": labels}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path)
+    cooccurrence, counts, names = script.count_train_split(str(tmp_path), None)
     assert names == ["a", "b", "c"]
     assert counts.tolist() == [3, 3, 1]
     assert cooccurrence.tolist() == [[0, 2, 1], [2, 0, 1], [1, 1, 0]]
