@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .backbone_mlic import TimmBackbone
+from .backbone_mlic import Backbone
 from .base_mlic import MultiLabelModel
 from .configuration_co_occurrence_mlic import CoOccurrenceConfig
 from .configuration_label_transformer_mlic import LabelTransformerConfig
@@ -19,6 +19,8 @@ from .modeling_ml_decoder_mlic import MLDecoderForImageClassification
 from .modeling_mulcon_mlic import MulConForImageClassification
 from .modeling_query2label_mlic import Query2LabelForImageClassification
 from .outputs_mlic import CoOccurrenceOutput, MLDecoderOutput, MulConOutput, MultiLabelOutput
+from .timm_backbone_mlic import TimmBackbone
+from .transformers_backbone_mlic import TransformersBackbone
 from .word_vectors_mlic import load_word_vectors
 
 # model_type -> (config class, model class)
@@ -38,6 +40,7 @@ MultiLabelImageProcessor.register_for_auto_class()
 
 __all__ = [
     "ARCHITECTURES",
+    "Backbone",
     "CoOccurrenceConfig",
     "CoOccurrenceForImageClassification",
     "CoOccurrenceOutput",
@@ -58,5 +61,6 @@ __all__ = [
     "Query2LabelConfig",
     "Query2LabelForImageClassification",
     "TimmBackbone",
+    "TransformersBackbone",
     "load_word_vectors",
 ]

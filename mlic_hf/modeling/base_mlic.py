@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .backbone_mlic import TimmBackbone, start_anew
+from .backbone_mlic import Backbone, start_anew
 from .configuration_mlic import MultiLabelConfig
 from .converted_layers_mlic import check_converted_layers
+from .encoder_source_mlic import EncoderSource
 from .outputs_mlic import MultiLabelOutput, known_cell_loss
+from .timm_backbone_mlic import TimmBackbone
+from .transformers_backbone_mlic import TransformersBackbone
+from .vision_encoder_mlic import stored_names
 
 # bytes; where torch's own allocator starts every tensor
 ALIGNMENT = 64
@@ -30,14 +34,14 @@ class HeadRequest:
 
 
 class MultiLabelModel(PreTrainedModel):
-    """Base of the architectures: `backbone` (timm) and `head`, whose parameters carry these prefixes.
+    """Base of the architectures: `backbone` (timm or transformers) and `head`, whose parameters carry these prefixes.
 
     A subclass names its config and output class, what its head can give (`provides`), and builds the head.
     A head is a module `head(feature_map, request) -> dict` with at least "logits" (B, C).
     """
 
     config_class: Any = MultiLabelConfig
-    backbone: TimmBackbone
+    backbone: Backbone
     head: Any
     output_class: type[MultiLabelOutput] = MultiLabelOutput
     provides: frozenset[str] = frozenset()
@@ -50,7 +54,7 @@ class MultiLabelModel(PreTrainedModel):
 
     def __init__(self, config: MultiLabelConfig) -> None:
         super().__init__(config)
-        self.backbone = TimmBackbone(config)
+        self.backbone = (TimmBackbone if config.backbone_config is None else TransformersBackbone)(config)
         self.head = self.build_head(config)
         for module in self.head.modules():
             module._mlic_own = True  # type: ignore[assignment]
@@ -143,16 +147,62 @@ class MultiLabelModel(PreTrainedModel):
             ValueError: for repeated or empty label names, an unknown field, weights of another network.
             FileNotFoundError: when the path of the weights does not exist.
         """
+        model = cls.create(labels, backbone=backbone, **config_kwargs)
+        model.backbone.load_pretrained(model.config, pretrained)
+        return model
+
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: Any,
+        labels: Sequence[str],
+        *,
+        pretrained: bool | str | os.PathLike = True,
+        **config_kwargs: Any,
+    ) -> Any:
+        """A new model on any backbone: a vision encoder of transformers, or a timm network.
+
+        Args:
+            backbone: a Hub name ("facebook/dinov2-small"), a local folder, a config of transformers (random
+                weights) or a loaded model, whose weights are copied. A dual encoder (CLIP, SigLIP) gives its
+                vision tower, a classifier its encoder. A name without "/" that is no folder, and "timm/...", are
+                timm's: see `from_timm`.
+            labels: the label names, in the order of the logits.
+            pretrained: False for random weights.
+            **config_kwargs: further fields of the architecture's config. Pixel statistics, size and filter that
+                are not given are those of the backbone's own image processor.
+
+        Raises:
+            ValueError: for a model without pixels or without a map, repeated or empty label names, an unknown
+                field, weights without their pixel statistics.
+            OSError: when there is no such name or folder.
+        """
+        if is_timm_name(backbone):
+            return cls.from_timm(backbone.removeprefix("timm/"), labels, pretrained=pretrained, **config_kwargs)
+        source = EncoderSource.read(backbone, bool(pretrained))
+        model = cls.create(labels, **{**source.config_fields(config_kwargs), **config_kwargs})
+        source.fill(model.backbone)
+        return model
+
+    @classmethod
+    def create(cls, labels: Sequence[str], **config_kwargs: Any) -> Any:
+        """A model with random weights, whose config names its labels and pixel statistics.
+
+        Args:
+            labels: the label names, in the order of the logits.
+            **config_kwargs: fields of the architecture's config.
+
+        Raises:
+            ValueError: for repeated or empty label names, an unknown field.
+        """
         names = checked_names(labels)
         reject_unknown_fields(cls.config_class, config_kwargs)
         config = cls.config_class(
-            backbone=backbone,
             id2label=dict(enumerate(names)),
             label2id={name: position for position, name in enumerate(names)},
             **config_kwargs,
         )
         model = cls(config)
-        model.backbone.load_pretrained(config, pretrained)
         config.image_mean, config.image_std = model.backbone.mean, model.backbone.std
         config.interpolation = model.backbone.interpolation
         return model
@@ -238,6 +288,11 @@ class MultiLabelModel(PreTrainedModel):
         self.config.auto_map = {**kept, "AutoModel": f"{module}.{type(self).__name__}"}
         return super().save_pretrained(save_directory, *args, **kwargs)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As in torch; also takes the names under which `save_pretrained` stores an encoder of transformers."""
+        stored = {} if self.config.backbone_config is None else stored_names(self)
+        return super().load_state_dict({stored.get(k, k): v for k, v in state_dict.items()}, *args, **kwargs)
+
     def _init_weights(self, module: Any) -> None:
         # timm has initialised its own modules; from_pretrained builds on the meta device, where buffers
         # that are not stored must be computed anew
@@ -245,6 +300,12 @@ class MultiLabelModel(PreTrainedModel):
             module.init_non_persistent_buffers()
         if getattr(module, "_mlic_own", False) and hasattr(module, "reset_parameters"):
             module.reset_parameters()
+
+
+def is_timm_name(backbone: Any) -> bool:
+    """Whether a backbone is asked for by its name in timm: "timm/..." or a text without "/" that is no folder."""
+    named = isinstance(backbone, str) and not os.path.isdir(backbone)
+    return named and (backbone.startswith("timm/") or "/" not in backbone)
 
 
 def checked_names(labels: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import PretrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
 HEAVY_OUTPUTS = [
     "label_embeddings",
@@ -54,11 +54,28 @@ def require_divisible(config: PretrainedConfig, width: str, heads: str) -> None:
         )
 
 
+def encoder_config(fields: PretrainedConfig | dict[str, Any] | None) -> PretrainedConfig | None:
+    """A stored encoder's config as the class of transformers that its `model_type` names.
+
+    Raises:
+        ValueError: when this transformers has no such model.
+    """
+    if not isinstance(fields, dict):
+        return fields
+    if fields.get("model_type") not in CONFIG_MAPPING:
+        raise ValueError(
+            f"backbone_config.model_type is {fields.get('model_type')!r}, which this transformers does not have; "
+            "expected the name of one of its vision encoders, such as 'dinov2'."
+        )
+    return CONFIG_MAPPING[fields["model_type"]].from_dict(fields)
+
+
 class MultiLabelConfig(PretrainedConfig):
     """Fields that every architecture has.
 
     Args:
-        backbone: a timm model name, e.g. "resnet101".
+        backbone: a timm model name, e.g. "resnet101"; with `backbone_config` only what the encoder is called.
+        backbone_config: the config of a vision encoder of transformers, which is then the backbone; None for timm.
         image_size: side of the square input, in pixels.
         output_stride: 8 or 16 to keep the last stages at a finer grid; None for the backbone's own.
         dilation: with `output_stride`, dilate the convolutions whose stride was taken (timm's way);
@@ -77,6 +94,7 @@ class MultiLabelConfig(PretrainedConfig):
     """
 
     model_type = "mlic"
+    sub_configs = {"backbone_config": AutoConfig}
 
     def __init__(
         self,
@@ -93,6 +111,7 @@ class MultiLabelConfig(PretrainedConfig):
         image_mean: Sequence[float] | None = None,
         image_std: Sequence[float] | None = None,
         interpolation: str | None = None,
+        backbone_config: PretrainedConfig | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         problem = kwargs.pop("problem_type", None) or "multi_label_classification"
@@ -102,6 +121,7 @@ class MultiLabelConfig(PretrainedConfig):
                 "Leave problem_type out."
             )
         self.backbone = backbone
+        self.backbone_config = encoder_config(backbone_config)
         self.image_size = image_size
         self.output_stride = output_stride
         self.dilation = dilation

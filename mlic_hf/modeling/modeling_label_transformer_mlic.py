@@ -103,19 +103,16 @@ class LabelTransformerForImageClassification(MultiLabelModel):
         return LabelTransformerHead(self.backbone.num_features, config)
 
     @classmethod
-    def from_timm(
+    def create(
         cls,
-        backbone: str,
         labels: Sequence[str],
-        *,
-        pretrained: bool | str | os.PathLike = True,
         word_vectors: Tensor | str | os.PathLike | None = None,
         **config_kwargs: Any,
     ) -> Any:
-        """As `MultiLabelModel.from_timm`, with the labels' word vectors.
+        """As `MultiLabelModel.create`, with the labels' word vectors, which `from_timm` and `from_backbone` take, too.
 
         Args:
-            backbone, labels, pretrained, **config_kwargs: as there.
+            labels, **config_kwargs: as there.
             word_vectors: (C, n) one row a label, or the path of a GloVe text file from which the labels'
                 vectors are read; they become a buffer. None for learned label vectors.
 
@@ -127,9 +124,9 @@ class LabelTransformerForImageClassification(MultiLabelModel):
         if word_vectors is None:
             if config_kwargs.get("label_vectors") == "words":
                 raise ValueError("label_vectors is 'words', but word_vectors is missing: pass a tensor or a file.")
-            return super().from_timm(backbone, labels, pretrained=pretrained, **config_kwargs)
+            return super().create(labels, **config_kwargs)
         fields = {**config_kwargs, "label_vectors": "words", "label_vector_size": word_vectors.shape[-1]}
-        model = super().from_timm(backbone, labels, pretrained=pretrained, **fields)
+        model = super().create(labels, **fields)
         model.set_word_vectors(word_vectors)
         return model
 
