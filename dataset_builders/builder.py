@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 
 from dataset_builders.held_out import with_validation
-from dataset_builders.image_check import check_images, raise_for
+from dataset_builders.image_check import check_images, raise_for, shown_picture
 from dataset_builders.label_choice import choose_labels
 from dataset_builders.option_types import check_options
 from dataset_builders.record import Annotations, Record, features
@@ -124,9 +124,9 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
                 yield record.image_id, self.row(record)
 
     def row(self, record: Record) -> dict[str, Any]:
-        """The Arrow row of a record: the absolute path of its image and its label names."""
+        """The Arrow row of a record: the absolute path of its image (see `shown_picture`) and its label names."""
         row: dict[str, Any] = {
-            "image": record.path,
+            "image": shown_picture(record.path) if record.path else "",
             "image_id": record.image_id,
             "labels": list(record.labels),
             "ignored": list(record.ignored),

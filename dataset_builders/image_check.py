@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from dataset_builders.record import Record
 
 CheckLevel = Literal["stat", "decode"]
 _JPEG_NAMES = (".jpg", ".jpeg")
+PLAIN_MODES = ("RGB", "L", "1", "P", "CMYK", "YCbCr", "RGBA", "LA")  # Pillow's own conversion to RGB is right
+EXIF_ORIENTATION = 0x0112
 
 
 class Finding(NamedTuple):
@@ -84,13 +87,15 @@ def ascii_path(path: str) -> str:
 def _decode(record: Record) -> tuple[list[tuple[str, str]], str]:
     from PIL import Image
 
+    from mlic_hf.data.image_reading import decode_image
+
     try:
+        rgb = decode_image(record.path)
         with Image.open(record.path) as image:
             file_format, mode, size = image.format, image.mode, image.size
-            rgb = image.convert("RGB")
-            digest = hashlib.blake2b(repr(size).encode() + rgb.tobytes(), digest_size=16).hexdigest()
-    except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, DecompressionBombError
-        return [("broken", f"cannot be decoded ({type(error).__name__}: {error})")], ""
+    except (ValueError, OSError) as error:
+        return [("broken", str(error))], ""
+    digest = _digest(rgb)
     found: list[tuple[str, str]] = []
     if record.size is not None and size != record.size:
         width, height = record.size
@@ -100,6 +105,51 @@ def _decode(record: Record) -> tuple[list[tuple[str, str]], str]:
     if mode != "RGB":
         found.append(("converted", f"has colour mode {mode}; it is converted to RGB"))
     return found, digest
+
+
+def _digest(image: Any, rows: int = 256) -> str:
+    """32 hex digits of size and pixels, a few rows at a time: a large picture is not held twice."""
+    digest = hashlib.blake2b(repr(image.size).encode(), digest_size=16)
+    for top in range(0, image.height, rows):
+        digest.update(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
+    return digest.hexdigest()
+
+
+def shown_picture(path: str) -> str | dict[str, Any]:
+    """What stands in the column `image`: the path, or RGB bytes where Pillow alone would show other pixels.
+
+    `row["image"]` and other libraries convert with Pillow, which turns 16-bit pictures white and stops at damaged
+    EXIF data. Such a picture is read here as in training and kept as a PNG of 8 bits. One that cannot be read
+    stays a path, and an error of `check_images` or of training.
+    """
+    if _is_plain(path):
+        return path
+    from mlic_hf.data.image_reading import decode_image
+
+    buffer = io.BytesIO()
+    try:
+        decode_image(path).save(buffer, format="PNG", compress_level=1)
+    except (ValueError, OSError):
+        return path
+    return {"bytes": buffer.getvalue(), "path": None}  # datasets drops bytes beside the path of a file
+
+
+def _is_plain(path: str) -> bool:
+    """Whether Pillow converts a picture, by its header, to the pixels that `decode_image` gives; True if unknown."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            try:
+                exif = image.getexif()
+                if exif.get(EXIF_ORIENTATION, 1) != 1:
+                    exif.tobytes()  # what turning the picture with Pillow writes
+            except Exception:
+                return False
+    except Exception:
+        return True
+    return mode in PLAIN_MODES
 
 
 def check_images(records: Iterable[Record], level: CheckLevel = "stat") -> list[Finding]:
