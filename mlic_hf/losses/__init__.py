@@ -6,13 +6,18 @@ from .asymmetric import asymmetric_loss
 from .binary_cross_entropy import binary_cross_entropy
 from .class_map_distillation import class_map_distillation
 from .co_occurrence_contrast import co_occurrence_contrast, true_label_edges
+from .distribution_balanced import distribution_balanced
+from .entropy_maximization import entropy_maximization
+from .expected_positives import expected_positives
 from .focal import focal
 from .gather import gather_rows, gather_with_gradient
+from .hill import hill, self_paced_correction
 from .label_embedding_distillation import (
     class_aware_distillation,
     instance_aware_distillation,
     label_embedding_distillation,
 )
+from .large_loss import large_loss_correction, large_loss_rejection
 from .logit_distillation import multi_label_logit_distillation, symmetric_logit_distillation
 from .object_aware import partial_class_loss, reconstruction_loss
 from .pairwise_distance import pairwise_distances
@@ -24,6 +29,9 @@ from .review_distillation import review_distillation
 from .review_fusion import ReviewFusion
 from .soft_margin import soft_margin
 from .supervised_contrastive import label_contrastive, supervised_contrastive
+from .two_way import two_way
+from .weak_negatives import weak_negatives
+from .zlpr import zlpr
 
 __all__ = [
     "ReviewFusion",
@@ -32,12 +40,18 @@ __all__ = [
     "class_aware_distillation",
     "class_map_distillation",
     "co_occurrence_contrast",
+    "distribution_balanced",
+    "entropy_maximization",
+    "expected_positives",
     "focal",
     "gather_rows",
     "gather_with_gradient",
+    "hill",
     "instance_aware_distillation",
     "label_contrastive",
     "label_embedding_distillation",
+    "large_loss_correction",
+    "large_loss_rejection",
     "multi_label_logit_distillation",
     "pairwise_distances",
     "partial_class_loss",
@@ -49,8 +63,12 @@ __all__ = [
     "relational_distillation",
     "review_distillation",
     "scatter_parts",
+    "self_paced_correction",
     "soft_margin",
     "supervised_contrastive",
     "symmetric_logit_distillation",
     "true_label_edges",
+    "two_way",
+    "weak_negatives",
+    "zlpr",
 ]

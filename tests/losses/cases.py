@@ -26,6 +26,8 @@ class LossCase:
     shape: str
     call: Call
     oracle: Call
+    below_zero: bool = False  # a loss that rewards
+    by_label: bool = False  # labels differ by more than their scores and targets
 
 
 def views(graph: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -34,6 +36,19 @@ def views(graph: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def weighed(class_aware: Tensor, instance_aware: Tensor) -> Tensor:
     return 100 * class_aware + 1000 * instance_aware
+
+
+def frequencies(z: Tensor) -> Tensor:
+    """(C,) falling numbers in (0, 1] for the labels."""
+    return 1 / torch.arange(1, z.shape[1] + 1, dtype=z.dtype)
+
+
+def positive_of(weight: Tensor) -> oracles.CellCost:
+    return lambda z, p: -2 / float(weight) * p.log()
+
+
+def absent(z: Tensor, p: Tensor) -> Tensor:
+    return -(1 - p).log()
 
 
 def known_images(y: Tensor) -> Tensor:
@@ -60,6 +75,71 @@ CASES = [
         lambda z, _, y: losses.soft_margin(z, y, "sum"),
         lambda z, _, y: oracles.soft_margin(z, y),
     ),
+    LossCase(
+        "binary_cross_entropy_weighted",
+        "logits",
+        lambda z, _, y: losses.binary_cross_entropy(z, y, weight=frequencies(z), pos_weight=2 / frequencies(z)),
+        lambda z, _, y: sum(
+            (
+                float(w) * oracles.cell_loop(z[:, c : c + 1], y[:, c : c + 1], positive_of(w), absent)
+                for c, w in enumerate(frequencies(z))
+            ),
+            z.sum() * 0,
+        ),
+        by_label=True,
+    ),
+    LossCase(
+        "entropy_maximization",
+        "logits",
+        lambda z, _, y: losses.entropy_maximization(z, y, reduction="sum"),
+        lambda z, _, y: oracles.entropy_maximization(z, y),
+        below_zero=True,
+    ),
+    LossCase(
+        "weak_negatives",
+        "logits",
+        lambda z, _, y: losses.weak_negatives(z, y, reduction="sum"),
+        lambda z, _, y: oracles.weak_negatives(z, y),
+    ),
+    LossCase("hill", "logits", lambda z, _, y: losses.hill(z, y), lambda z, _, y: oracles.hill(z, y)),
+    LossCase(
+        "self_paced_correction",
+        "logits",
+        lambda z, _, y: losses.self_paced_correction(z, y),
+        lambda z, _, y: oracles.self_paced_correction(z, y),
+    ),
+    LossCase(
+        "expected_positives",
+        "logits",
+        lambda z, _, y: losses.expected_positives(z, y, 1.0, reduction="sum"),
+        lambda z, _, y: oracles.expected_positives(z, y, 1.0),
+    ),
+    LossCase(
+        "large_loss_rejection",
+        "logits",
+        lambda z, _, y: losses.large_loss_rejection(z, y, 0.2, reduction="sum"),
+        lambda z, _, y: oracles.large_loss(z, y, 0.2, corrected=False),
+    ),
+    LossCase(
+        "large_loss_correction",
+        "logits",
+        lambda z, _, y: losses.large_loss_correction(z, y, 0.2, reduction="sum"),
+        lambda z, _, y: oracles.large_loss(z, y, 0.2, corrected=True),
+    ),
+    LossCase(
+        "distribution_balanced",
+        "logits",
+        lambda z, _, y: losses.distribution_balanced(z, y, 1 + 30 * frequencies(z), 60, reduction="sum"),
+        lambda z, _, y: oracles.distribution_balanced(z, y, 1 + 30 * frequencies(z), 60),
+        by_label=True,
+    ),
+    LossCase(
+        "two_way",
+        "logits",
+        lambda z, _, y: losses.two_way(z, y, reduction="sum"),
+        lambda z, _, y: oracles.two_way(z, y),
+    ),
+    LossCase("zlpr", "logits", lambda z, _, y: losses.zlpr(z, y, "sum"), lambda z, _, y: oracles.zlpr(z, y)),
     LossCase(
         "logit_distillation",
         "logits",

@@ -7,11 +7,14 @@ taken apart once, so that autograd does not write a gradient as large as the who
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+CellCost = Callable[[Tensor, Tensor], Tensor]
 
 
 def asymmetric_loss(
@@ -115,6 +118,107 @@ def partition_distillation_kl(s: Tensor, t: Tensor, temperature: float = 4.0) ->
         log_s, log_t = (s[image] / temperature).log_softmax(0), (t[image] / temperature).log_softmax(0)
         total = total + (log_t.exp() * (log_t - log_s)).sum()
     return total * temperature**2
+
+
+def cell_loop(z: Tensor, y: Tensor, positive: CellCost, unlisted: CellCost) -> Tensor:
+    """The sum over known cells of what a function of (z, p) says of a positive and of an unlisted one."""
+    total = z.sum() * 0
+    for image in range(len(z)):
+        for label in range(z.shape[1]):
+            if y[image, label] >= 0:
+                cost = positive if y[image, label] == 1 else unlisted
+                total = total + cost(z[image, label], torch.sigmoid(z[image, label]))
+    return total
+
+
+def entropy_maximization(z: Tensor, y: Tensor, alpha: float = 0.1) -> Tensor:
+    return cell_loop(z, y, lambda z, p: -p.log(), lambda z, p: alpha * (p * p.log() + (1 - p) * (1 - p).log()))
+
+
+def weak_negatives(z: Tensor, y: Tensor) -> Tensor:
+    weight = 1 / max(1, z.shape[1] - 1)
+    return cell_loop(z, y, lambda z, p: -p.log(), lambda z, p: -weight * (1 - p).log())
+
+
+def hill(z: Tensor, y: Tensor) -> Tensor:
+    def positive(z: Tensor, p: Tensor) -> Tensor:
+        shifted = torch.sigmoid(z - 1)
+        return -((1 - shifted) ** 2) * shifted.log()
+
+    return cell_loop(z, y, positive, lambda z, p: (1.5 - p) * p**2)
+
+
+def self_paced_correction(z: Tensor, y: Tensor) -> Tensor:
+    def positive(z: Tensor, p: Tensor) -> Tensor:
+        shifted = torch.sigmoid(z - 1)
+        return -((1 - shifted) ** 2) * shifted.log()
+
+    return cell_loop(z, y, positive, lambda z, p: -((1 - p) ** 2) * p.log() if p > 0.6 else -(1 - p).log())
+
+
+def expected_positives(z: Tensor, y: Tensor, expected: float) -> Tensor:
+    """The mean times the images of which something is known."""
+    images = [row for row in range(len(z)) if (y[row] >= 0).any()]
+    if not images:
+        return z.sum() * 0
+    found = sum(torch.sigmoid(z[row][y[row] >= 0]).sum() for row in images) / len(images)
+    listed = cell_loop(z, y, lambda z, p: -p.log(), lambda z, p: 0 * z) / (y >= 0).sum()
+    return len(images) * (listed + ((found - expected) / z.shape[1]) ** 2)
+
+
+def large_loss(z: Tensor, y: Tensor, share: float, corrected: bool) -> Tensor:
+    """A list of all cells' losses; the largest of the unlisted ones are struck out or turned round."""
+    cells = [(i, c) for i in range(len(z)) for c in range(z.shape[1]) if y[i, c] >= 0]
+    unlisted = sorted((float(z[cell].detach()) for cell in cells if y[cell] == 0), reverse=True)
+    wanted = min(math.ceil(share * len(cells)), len(unlisted))
+    least = unlisted[wanted - 1] if wanted else math.inf
+    total = z.sum() * 0
+    for cell in cells:
+        large = y[cell] == 0 and float(z[cell].detach()) >= least
+        if y[cell] == 1 or (large and corrected):
+            total = total - F.logsigmoid(z[cell])
+        elif not large:
+            total = total - F.logsigmoid(-z[cell])
+    return total
+
+
+def distribution_balanced(z: Tensor, y: Tensor, counts: Tensor, num_images: int) -> Tensor:
+    total = z.sum() * 0
+    for image in range(len(z)):
+        drawn = sum(1 / float(counts[label]) for label in range(z.shape[1]) if y[image, label] == 1)
+        for label in range(z.shape[1]):
+            n = float(counts[label])
+            if y[image, label] < 0:
+                continue
+            ratio = 1 / n / drawn if drawn else math.inf
+            weight = 0.1 + 1 / (1 + math.exp(-min(700.0, 10 * (ratio - 0.3))))
+            shifted = z[image, label] - 0.05 * math.log(num_images / n - 1)
+            p, q = torch.sigmoid(shifted), torch.sigmoid(2 * shifted)
+            cost = (1 - p) ** 2 * -p.log() if y[image, label] == 1 else q**2 * -(1 - q).log() / 2
+            total = total + weight * cost
+    return total
+
+
+def two_way(z: Tensor, y: Tensor, temperature: float = 4.0) -> Tensor:
+    """The mean times the images of which something is known."""
+    total = z.sum() * 0
+    for scores, flags in ((z, y), (z.t(), y.t())):
+        costs = []
+        for row, flag in zip(scores, flags):
+            if (flag == 1).any():
+                positive = temperature * (-row[flag == 1] / temperature).exp().sum().log()
+                negative = row[flag == 0].exp().sum().log() if (flag == 0).any() else z.new_tensor(-math.inf)
+                costs.append((1 + (negative + positive).exp()).log())
+        if costs:
+            total = total + torch.stack(costs).mean()
+    return total * (y >= 0).any(dim=1).sum()
+
+
+def zlpr(z: Tensor, y: Tensor) -> Tensor:
+    total = z.sum() * 0
+    for row, flag in zip(z, y):
+        total = total + (1 + (-row[flag == 1]).exp().sum()).log() + (1 + row[flag == 0].exp().sum()).log()
+    return total
 
 
 def phi(rows: Tensor) -> Tensor:

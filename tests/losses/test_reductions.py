@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -19,6 +21,13 @@ S, T = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
         lambda r: losses.binary_cross_entropy(S, TARGETS, r),
         lambda r: losses.focal(S, TARGETS, reduction=r),
         lambda r: losses.multi_label_logit_distillation(S, T, TARGETS, r),
+        lambda r: losses.entropy_maximization(S, TARGETS, reduction=r),
+        lambda r: losses.weak_negatives(S, TARGETS, reduction=r),
+        lambda r: losses.hill(S, TARGETS, reduction=r),
+        lambda r: losses.self_paced_correction(S, TARGETS, reduction=r),
+        lambda r: losses.large_loss_rejection(S, TARGETS, 0.3, reduction=r),
+        lambda r: losses.large_loss_correction(S, TARGETS, 0.3, reduction=r),
+        lambda r: losses.distribution_balanced(S, TARGETS, torch.tensor([5.0, 1, 0, 9]), 9, reduction=r),
         lambda r: losses.symmetric_logit_distillation(S, T, TARGETS, r),
         lambda r: losses.partition_distillation_mse(S, T, r, TARGETS),
         lambda r: losses.partition_distillation_kl(S, T, 4.0, r, TARGETS),
@@ -33,6 +42,8 @@ def test_images() -> None:
     total = losses.partial_softmax_distillation(S, T, TARGETS, "sum")
     torch.testing.assert_close(total, losses.partial_softmax_distillation(S, T, TARGETS) * KNOWN_IMAGES)
     torch.testing.assert_close(losses.soft_margin(S, TARGETS, "sum"), losses.soft_margin(S, TARGETS) * KNOWN_IMAGES)
+    for loss in (losses.zlpr, losses.two_way, partial(losses.expected_positives, expected=1.0)):
+        torch.testing.assert_close(loss(S, TARGETS, reduction="sum"), loss(S, TARGETS) * KNOWN_IMAGES)
     graph, view = torch.randn(2, 3, 4, 5)
     total = losses.co_occurrence_contrast(graph, view, -view, TARGETS, reduction="sum")
     mean = losses.co_occurrence_contrast(graph, view, -view, TARGETS)
