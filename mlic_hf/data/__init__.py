@@ -11,10 +11,12 @@ from mlic_hf.data.epoch_sampler import EpochSampler
 from mlic_hf.data.feature_maps import FeatureMaps, compute_feature_maps
 from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.image_transform import ImageTransform, build_transform
+from mlic_hf.data.imperfect_labels import drop_positives, keep_one_positive, mark_unlisted
 from mlic_hf.data.inspect_dataset import inspect_dataset
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.mixup import mixup
 from mlic_hf.data.multi_label_dataset import MultiLabelDataset
+from mlic_hf.data.repeat_factors import repeat_factors, repeated_order
 from mlic_hf.data.stateless_random import stateless_generator
 from mlic_hf.data.stratified_split import stratified_split
 from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_preset
@@ -36,10 +38,15 @@ __all__ = [
     "co_occurrence_counts",
     "collate",
     "compute_feature_maps",
+    "drop_positives",
     "inspect_dataset",
+    "keep_one_positive",
     "label_lists",
+    "mark_unlisted",
     "mixup",
     "read_image",
+    "repeat_factors",
+    "repeated_order",
     "stateless_generator",
     "stratified_split",
     "transform_preset",

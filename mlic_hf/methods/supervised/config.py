@@ -1,0 +1,54 @@
+"""The settings of supervised training: which loss, and what it knows of the training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+CLASS_WEIGHTS = ("", "balanced", "inverse_frequency", "effective_number")
+
+
+@dataclass
+class SupervisedConfig:
+    """Settings of supervised training.
+
+    For labels that may be missing: em, wan, epr, hill, splc, ll_r, ll_ct. For rare labels: bce with class weights,
+    asl, focal, db, two_way, zlpr.
+    """
+
+    loss: str = field(
+        default="bce",
+        metadata={
+            "help": "bce, asl (asymmetric), focal, soft_margin, zlpr, two_way, db (distribution-balanced), em "
+            "(entropy maximisation), wan (weak assume negative), epr (expected positives), hill, splc (self-paced "
+            "correction), ll_r or ll_ct (large losses rejected or corrected)"
+        },
+    )
+    gamma_neg: float = field(default=4.0, metadata={"help": "asl: focus on negatives"})
+    gamma_pos: float = field(default=0.0, metadata={"help": "asl: focus on positives"})
+    clip: float = field(default=0.05, metadata={"help": "asl: probability margin for negatives"})
+    settings: dict = field(
+        default_factory=dict,
+        metadata={"help": 'settings of the loss, as JSON, e.g. {"alpha": 0.2} for em, {"expected": 1.5} for epr'},
+    )
+    class_weights: str = field(
+        default="", metadata={"help": "bce: balanced, inverse_frequency or effective_number weighs rare labels up"}
+    )
+    label_counts: list = field(
+        default_factory=list, metadata={"help": "training images with each label; for db and class weights"}
+    )
+    num_images: int = field(default=0, metadata={"help": "training images altogether; for db and class weights"})
+
+    def __post_init__(self) -> None:
+        if self.class_weights not in CLASS_WEIGHTS:
+            raise ValueError(
+                f"supervised.class_weights is {self.class_weights!r}; it is one of {', '.join(CLASS_WEIGHTS[1:])}, or "
+                "empty for none."
+            )
+        if self.class_weights and self.loss != "bce":
+            raise ValueError(f"supervised.class_weights belong to the loss bce, not to {self.loss}.")
+        if (self.class_weights or self.loss == "db") and not (self.label_counts and self.num_images):
+            who = "class_weights" if self.class_weights else "loss db"
+            raise ValueError(
+                f"supervised.{who} needs supervised.label_counts (images with each label) and supervised.num_images "
+                "of the training set."
+            )

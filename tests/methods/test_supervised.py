@@ -1,0 +1,126 @@
+"""Each loss of the settings trains, is the sum of its function, and adds up over micro-batches as it should."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlic_hf import losses
+from mlic_hf.methods.base import MethodBatch
+from mlic_hf.methods.supervised import SupervisedConfig, supervised_objectives
+
+COUNTS = {"label_counts": [3, 9, 1, 5], "num_images": 12}
+SETTINGS: dict[str, dict[str, Any]] = {"epr": {"settings": {"expected": 1.5}}, "db": COUNTS}
+ALL = [
+    "bce",
+    "asl",
+    "focal",
+    "soft_margin",
+    "zlpr",
+    "two_way",
+    "db",
+    "em",
+    "wan",
+    "epr",
+    "hill",
+    "splc",
+    "ll_r",
+    "ll_ct",
+]
+Z = 2 * torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+Y = torch.tensor([[1.0, 0, 0, -1], [0, 1, 1, 0], [0, 0, 0, 0], [-1, -1, -1, -1], [1, 1, 0, 0], [0, 0, 0, 1]])
+
+
+def batch(rows: slice = slice(None), progress: float = 1.0) -> MethodBatch:
+    return MethodBatch(
+        pixel_values=Z[rows], labels=Y[rows], student=SimpleNamespace(logits=Z[rows]), model=None, progress=progress
+    )
+
+
+def value(config: SupervisedConfig, progress: float = 1.0) -> Tensor:
+    return supervised_objectives(config, None)[0].objective(batch(progress=progress))
+
+
+@pytest.mark.parametrize("loss", ALL)
+def test_every_loss_has_its_key_as_name_and_a_gradient(loss: str) -> None:
+    (weighted,) = supervised_objectives(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})), None)
+    assert weighted.objective.name == loss
+    leaf = Z.clone().requires_grad_()
+    some = MethodBatch(pixel_values=leaf, labels=Y, student=SimpleNamespace(logits=leaf), model=None, progress=1.0)
+    weighted.objective(some).backward()
+    assert leaf.grad.abs().sum() > 0
+    assert (leaf.grad[3] == 0).all()
+    assert list(weighted.objective.state_dict()) == []
+
+
+@pytest.mark.parametrize("loss", sorted(set(ALL) - {"two_way", "epr", "ll_r", "ll_ct"}))
+def test_sums_and_counts_add_up_over_micro_batches(loss: str) -> None:
+    (weighted,) = supervised_objectives(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})), None)
+    objective = weighted.objective
+    assert not objective.couples_images
+    whole, parts = objective(batch()), [objective(batch(rows)) for rows in (slice(0, 2), slice(2, 6))]
+    torch.testing.assert_close(sum(parts), whole)
+
+
+@pytest.mark.parametrize("loss", ["two_way", "epr", "ll_r", "ll_ct"])
+def test_the_others_say_that_they_compare_images(loss: str) -> None:
+    (weighted,) = supervised_objectives(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})), None)
+    assert weighted.objective.couples_images
+
+
+def test_the_share_of_large_losses_rises_with_the_run() -> None:
+    config = SupervisedConfig(loss="ll_r", settings={"largest_share": 0.4})
+    for progress in (0.0, 0.5, 1.0):
+        expected = losses.large_loss_rejection(Z, Y, 0.4 * progress, reduction="sum")
+        torch.testing.assert_close(value(config, progress), expected)
+
+
+def test_self_paced_correction_waits() -> None:
+    config = SupervisedConfig(loss="splc", settings={"start": 0.3, "threshold": 0.5})
+    torch.testing.assert_close(value(config, 0.2), losses.self_paced_correction(Z, Y, 1.0))
+    torch.testing.assert_close(value(config, 0.3), losses.self_paced_correction(Z, Y, 0.5))
+    assert value(config, 0.2) != value(config, 0.3)
+
+
+def test_class_weights_reach_the_cross_entropy() -> None:
+    counts = torch.tensor(COUNTS["label_counts"])
+    balanced = value(SupervisedConfig(class_weights="balanced", **COUNTS))
+    torch.testing.assert_close(balanced, losses.binary_cross_entropy(Z, Y, pos_weight=(12 - counts) / counts))
+    inverse = value(SupervisedConfig(class_weights="inverse_frequency", **COUNTS))
+    weight = 1 / counts / (1 / counts).mean()
+    torch.testing.assert_close(inverse, losses.binary_cross_entropy(Z, Y, weight=weight))
+
+
+def test_a_loss_takes_its_own_settings_and_no_others() -> None:
+    unknown = Y.masked_fill(Y == 0, -1)
+    config = SupervisedConfig(loss="em", settings={"alpha": 0.3, "unlisted": -1})
+    objective = supervised_objectives(config, None)[0].objective
+    some = MethodBatch(pixel_values=Z, labels=unknown, student=SimpleNamespace(logits=Z), model=None)
+    expected = losses.entropy_maximization(Z, unknown, 0.3, unlisted=-1, reduction="sum")
+    torch.testing.assert_close(objective(some), expected)
+    with pytest.raises(ValueError, match="settings has beta; the settings of em are: alpha, unlisted"):
+        supervised_objectives(SupervisedConfig(loss="em", settings={"beta": 1}), None)
+    with pytest.raises(ValueError, match="settings of bce are: none"):
+        supervised_objectives(SupervisedConfig(settings={"alpha": 1}), None)
+    with pytest.raises(ValueError, match="settings of splc are: gamma, margin, start, threshold, unlisted"):
+        supervised_objectives(SupervisedConfig(loss="splc", settings={"tau": 1}), None)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"class_weights": "inverse"}, "class_weights is 'inverse'"),
+        ({"class_weights": "balanced"}, "class_weights needs supervised.label_counts"),
+        ({"loss": "db"}, "loss db needs supervised.label_counts"),
+        ({"loss": "asl", "class_weights": "balanced", **COUNTS}, "belong to the loss bce, not to asl"),
+        ({"loss": "epr"}, 'needs supervised.settings {"expected"'),
+    ],
+)
+def test_what_is_missing_is_said(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError) as told:
+        supervised_objectives(SupervisedConfig(**settings), None)
+    assert words in str(told.value)
