@@ -30,8 +30,8 @@ def zlpr(logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     known = hard_cells(targets, logits)
     lowest = torch.finfo(logits.dtype).min
     zero = logits.new_zeros(len(logits), 1)
-    images = sum(
+    above, below = (
         torch.cat([zero, signed.masked_fill(~mask, lowest)], dim=1).logsumexp(dim=1)
         for signed, mask in ((-logits, targets > 0), (logits, targets == 0))
     )
-    return reduce_images(images, known.any(dim=1), reduction)
+    return reduce_images(above + below, known.any(dim=1), reduction)

@@ -12,25 +12,11 @@ from torch import Tensor
 from mlic_hf import losses
 from mlic_hf.methods.base import MethodBatch
 from mlic_hf.methods.supervised import SupervisedConfig, supervised_objectives
+from mlic_hf.methods.supervised.method import LOSSES
 
 COUNTS = {"label_counts": [3, 9, 1, 5], "num_images": 12}
 SETTINGS: dict[str, dict[str, Any]] = {"epr": {"settings": {"expected": 1.5}}, "db": COUNTS}
-ALL = [
-    "bce",
-    "asl",
-    "focal",
-    "soft_margin",
-    "zlpr",
-    "two_way",
-    "db",
-    "em",
-    "wan",
-    "epr",
-    "hill",
-    "splc",
-    "ll_r",
-    "ll_ct",
-]
+ALL = sorted(LOSSES)
 Z = 2 * torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.tensor([[1.0, 0, 0, -1], [0, 1, 1, 0], [0, 0, 0, 0], [-1, -1, -1, -1], [1, 1, 0, 0], [0, 0, 0, 1]])
 
