@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from .backbone_mlic import Backbone, start_anew
+from .config_checks_mlic import shown
 from .configuration_mlic import MultiLabelConfig
 from .converted_layers_mlic import check_converted_layers
 from .encoder_source_mlic import EncoderSource
+from .head_mlic import Head, HeadRequest, succeed
+from .label_change_mlic import label_change
+from .labels_mlic import checked_names, label_names, sources
 from .outputs_mlic import MultiLabelOutput, known_cell_loss
 from .timm_backbone_mlic import TimmBackbone
 from .transformers_backbone_mlic import TransformersBackbone
@@ -21,28 +26,21 @@ from .vision_encoder_mlic import stored_names
 
 # bytes; where torch's own allocator starts every tensor
 ALIGNMENT = 64
+logger = logging.get_logger(__name__)
 BACKBONE = "backbone."
-
-
-@dataclass
-class HeadRequest:
-    """What a head is asked for beside the logits."""
-
-    label_embeddings: bool = False
-    attentions: bool = False
-    class_maps: bool = False
 
 
 class MultiLabelModel(PreTrainedModel):
     """Base of the architectures: `backbone` (timm or transformers) and `head`, whose parameters carry these prefixes.
 
     A subclass names its config and output class, what its head can give (`provides`), and builds the head.
-    A head is a module `head(feature_map, request) -> dict` with at least "logits" (B, C).
     """
 
     config_class: Any = MultiLabelConfig
     backbone: Backbone
     head: Any
+    # what a head's labels need beside their names, as keywords of `set_labels`
+    label_inputs: tuple[str, ...] = ()
     output_class: type[MultiLabelOutput] = MultiLabelOutput
     provides: frozenset[str] = frozenset()
     base_model_prefix = ""
@@ -53,16 +51,15 @@ class MultiLabelModel(PreTrainedModel):
     _supports_sdpa = True
 
     def __init__(self, config: MultiLabelConfig) -> None:
+        config.check()
         super().__init__(config)
         self.backbone = (TimmBackbone if config.backbone_config is None else TransformersBackbone)(config)
-        self.head = self.build_head(config)
-        for module in self.head.modules():
-            module._mlic_own = True  # type: ignore[assignment]
+        self.head = own(self.build_head(config))
         # both add and join what their layers give, which must lie on one device
         self._no_split_modules = [type(self.backbone).__name__, type(self.head).__name__]
         self.post_init()
 
-    def build_head(self, config: Any) -> nn.Module:
+    def build_head(self, config: Any) -> Head:
         """The head of this architecture, for `self.backbone.num_features` channels."""
         raise NotImplementedError
 
@@ -73,8 +70,9 @@ class MultiLabelModel(PreTrainedModel):
         output_label_embeddings: bool = False,
         output_feature_map: bool = False,
         output_stage_maps: bool = False,
-        output_attentions: bool = False,
+        output_attentions: bool | None = None,
         output_class_maps: bool = False,
+        output_hidden_states: bool | None = None,
         return_dict: bool = True,
         feature_map: Tensor | None = None,
     ) -> MultiLabelOutput | tuple[Any, ...]:
@@ -86,8 +84,10 @@ class MultiLabelModel(PreTrainedModel):
             output_label_embeddings: also label embeddings (B, C, d) and what belongs to them.
             output_feature_map: also the map (B, D, h, w) that the head reads.
             output_stage_maps: also the backbone's stages, fine to coarse.
-            output_attentions: also the cross-attention weights.
+            output_attentions: also the cross-attention weights; None for what the config says.
             output_class_maps: also class maps (B, C, h, w).
+            output_hidden_states: the stages under the name that they have in transformers; None for what the
+                config says.
             return_dict: False for a plain tuple without the empty fields.
             feature_map: (B, D, h, w), what the backbone gave for these images: the model starts from it, in place of
                 pixel_values.
@@ -96,21 +96,28 @@ class MultiLabelModel(PreTrainedModel):
             ValueError: when something is asked for that this architecture does not have or a feature map does not
                 give; with both or neither of pixel_values and feature_map.
         """
-        request = HeadRequest(output_label_embeddings, bool(output_attentions), output_class_maps)
+        attentions = self.config.output_attentions if output_attentions is None else output_attentions
+        hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        eager = self.config._attn_implementation == "eager"
+        request = HeadRequest(output_label_embeddings, bool(attentions), output_class_maps, eager)
         self._check_request(request)
-        stage_maps = None
+        stage_maps, with_stages = None, bool(output_stage_maps or hidden_states)
         if (pixel_values is None) == (feature_map is None):
             raise ValueError("The model starts from pixel_values or from their feature_map: give one of the two.")
         if pixel_values is not None:
-            feature_map, stage_maps = self.backbone(pixel_values, with_stages=output_stage_maps)
-        elif output_stage_maps:
-            raise ValueError("Stage maps come from pixel_values: leave output_stage_maps out with a feature_map.")
+            feature_map, stage_maps = self.backbone(pixel_values, with_stages=with_stages)
+        elif with_stages:
+            raise ValueError(
+                "Stage maps come from pixel_values: leave output_stage_maps and output_hidden_states out with a "
+                "feature_map."
+            )
         fields = self.head(feature_map, request)
         loss = None if labels is None else known_cell_loss(fields["logits"], labels)
         output = self.output_class(
             loss=loss,
             feature_map=feature_map if output_feature_map else None,
-            stage_maps=stage_maps,
+            stage_maps=stage_maps if output_stage_maps else None,
+            hidden_states=stage_maps if hidden_states else None,
             **fields,
         )
         return output if return_dict else output.to_tuple()
@@ -208,22 +215,35 @@ class MultiLabelModel(PreTrainedModel):
         return model
 
     @classmethod
-    def from_pretrained(cls, *args: Any, image_size: int | None = None, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike | None,
+        *args: Any,
+        labels: Sequence[str] | None = None,
+        image_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """As in transformers. Tensors of the backbone that are missing start as in a new network of its library.
 
         The weights are moved to aligned memory, so that logits are bit-equal: a checkpoint is mapped into memory,
         where its tensors start anywhere; matrix products of few rows round differently there.
 
         Args:
-            *args, **kwargs: as in transformers.
+            pretrained_model_name_or_path, *args, **kwargs: as in transformers. Other labels asked for by
+                `num_labels`, `id2label` or `config` are given as `labels` would be; those that are new need
+                `ignore_mismatched_sizes=True`.
+            labels: the label names in the order of the logits, where they are not the checkpoint's own: what a
+                label has is kept by its name, the others start anew, see `set_labels`.
             image_size: another input size than the stored one, see `set_image_size`.
 
         Raises:
             ValueError: when a tensor of the backbone has another shape, `ignore_mismatched_sizes` or not: it
-                belongs to another network or input size.
+                belongs to another network or input size; for labels that nobody said may start anew.
         """
-        with_info = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        path, with_info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
+        inputs = {name: kwargs.pop(name) for name in cls.label_inputs if name in kwargs}
+        change, kwargs = label_change(cls.config_class, path, labels, kwargs)
+        model, info = super().from_pretrained(path, *args, output_loading_info=True, **kwargs)
         model._complete_backbone(info)
         check_converted_layers(model)
         for tensor in (*model.parameters(), *model.buffers()):
@@ -232,6 +252,11 @@ class MultiLabelModel(PreTrainedModel):
                 tensor.data = tensor.data.clone()
         if image_size is not None:
             model.set_image_size(image_size)
+        if change is not None or inputs:
+            model.set_labels(model.label_names if change is None else change.names, **inputs)
+        for name, value in (change.fields if change is not None else {}).items():
+            setattr(model.config, name, value)
+        model.config.check()
         return (model, info) if with_info else model
 
     def _complete_backbone(self, info: dict[str, Any]) -> None:
@@ -246,6 +271,43 @@ class MultiLabelModel(PreTrainedModel):
         missing = sorted(key.removeprefix(BACKBONE) for key in info["missing_keys"] if key.startswith(BACKBONE))
         if missing:
             start_anew(self.backbone, missing, self.config)
+
+    @property
+    def label_names(self) -> list[str]:
+        """The labels, in the order of the logits."""
+        return label_names({"id2label": self.config.id2label})
+
+    def set_labels(self, labels: Sequence[str]) -> list[str]:
+        """Make this a model for other labels, in place. What a label has is kept by its name.
+
+        Weights, queries, threshold and calibration of the labels that both have go with the names; the others
+        start anew. The logits of labels that are kept stay equal in heads whose labels do not see each other
+        (Linear, ML-Decoder, Query2Label without self-attention of the labels). Groups of ML-Decoder hold several
+        labels in the order of their places: only labels whose group stays the same are kept there.
+
+        Args:
+            labels: the label names, in the order of the logits.
+
+        Returns:
+            the labels that start anew.
+
+        Raises:
+            ValueError: for repeated or empty names; when the head is quantised, offloaded or adapted.
+        """
+        names, stored = checked_names(labels), self.label_names
+        if names == stored:
+            return []
+        config = copy.deepcopy(self.config)
+        config.set_labels(names)
+        places = {position: place for position, place in enumerate(sources(names, stored)) if place is not None}
+        head = own(self.build_head(config))
+        taken = set(succeed(head, self.head, list(places), list(places.values())))
+        self.head = head
+        self.config.set_labels(names)
+        anew = [name for position, name in enumerate(names) if position not in taken]
+        if anew:
+            logger.warning(f"{len(anew)} of {len(names)} labels start anew and need training: {shown(anew)}.")
+        return anew
 
     def set_image_size(self, image_size: int) -> None:
         """Make this a model for another input size, in place; weights stay, position codes are resampled."""
@@ -308,19 +370,11 @@ def is_timm_name(backbone: Any) -> bool:
     return named and (backbone.startswith("timm/") or "/" not in backbone)
 
 
-def checked_names(labels: Sequence[str]) -> list[str]:
-    """The label names as a list. Raises ValueError when there are none, or one is empty or repeated."""
-    if isinstance(labels, str):
-        raise ValueError(f"labels is the text {labels!r}; expected a list of names.")
-    names = list(labels)
-    wrong = [name for name in names if not isinstance(name, str) or not name]
-    repeated = sorted({name for name in names if isinstance(name, str) and names.count(name) > 1})
-    if not names or wrong or repeated:
-        raise ValueError(
-            f"labels has {len(names)} entries, not names: {wrong[:3]}, repeated: {repeated[:3]}; "
-            "expected at least one label, each a text that occurs once."
-        )
-    return names
+def own(head: Head) -> Head:
+    """Mark the modules of a head as those that this package initialises."""
+    for module in head.modules():
+        module._mlic_own = True  # type: ignore[assignment]
+    return head
 
 
 def reject_unknown_fields(config_class: type[MultiLabelConfig], fields: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .configuration_mlic import MultiLabelConfig, require_positive, require_share
+from .config_checks_mlic import require_layers, require_share, require_width
+from .configuration_mlic import MultiLabelConfig
 
 
 class CoOccurrenceConfig(MultiLabelConfig):
@@ -38,5 +39,9 @@ class CoOccurrenceConfig(MultiLabelConfig):
         self.graph_steps = graph_steps
         self.dropout = dropout
         super().__init__(**kwargs)
-        require_positive(self, "num_heads", "feed_forward_size", "encoder_layers", "decoder_layers", "graph_steps")
+
+    def check(self) -> None:
+        super().check()
+        require_width(self, "num_heads", "feed_forward_size")
+        require_layers(self, "encoder_layers", "decoder_layers", "graph_steps")
         require_share(self, "dropout")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .configuration_mlic import MultiLabelConfig, require_choice, require_positive, require_share
+from .config_checks_mlic import require_choice, require_layers, require_share, require_width
+from .configuration_mlic import MultiLabelConfig
 
 
 class LabelTransformerConfig(MultiLabelConfig):
@@ -45,6 +46,10 @@ class LabelTransformerConfig(MultiLabelConfig):
         self.feed_forward_size = width if feed_forward_size is None else feed_forward_size
         self.dropout = dropout
         super().__init__(**kwargs)
+
+    def check(self) -> None:
+        super().check()
         require_choice(self, "label_vectors", ("words", "learned"))
-        require_positive(self, "label_vector_size", "width", "depth", "num_heads", "head_width", "feed_forward_size")
+        require_width(self, "label_vector_size", "width", "num_heads", "head_width", "feed_forward_size")
+        require_layers(self, "depth")
         require_share(self, "dropout")

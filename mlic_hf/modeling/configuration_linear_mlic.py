@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .configuration_mlic import MultiLabelConfig, require_share
+from .config_checks_mlic import require_share, require_switch
+from .configuration_mlic import MultiLabelConfig
 
 
 class LinearConfig(MultiLabelConfig):
@@ -31,4 +32,8 @@ class LinearConfig(MultiLabelConfig):
         self.class_maps_first = class_maps_first
         self.dropout = dropout
         super().__init__(**kwargs)
+
+    def check(self) -> None:
+        super().check()
+        require_switch(self, "classifier_bias", "class_maps_first")
         require_share(self, "dropout")

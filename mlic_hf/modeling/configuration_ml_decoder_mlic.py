@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .configuration_mlic import MultiLabelConfig, require_divisible, require_positive, require_share
+from .config_checks_mlic import require_divisible, require_share, require_width
+from .configuration_mlic import MultiLabelConfig
 
 
 class MLDecoderConfig(MultiLabelConfig):
@@ -36,12 +37,19 @@ class MLDecoderConfig(MultiLabelConfig):
         self.feed_forward_size = feed_forward_size
         self.dropout = dropout
         super().__init__(**kwargs)
-        require_positive(self, "width", "num_heads", "feed_forward_size")
+
+    def check(self) -> None:
+        super().check()
+        require_width(self, "width", "num_heads", "feed_forward_size")
         require_divisible(self, "width", "num_heads")
         require_share(self, "dropout")
-        if num_groups is not None and not 1 <= num_groups <= self.num_labels:
+        if self.num_groups is None:
+            return
+        if self.num_groups == self.num_labels:
+            self.num_groups = None  # the same, and still so when labels are added
+        elif type(self.num_groups) is not int or not 1 <= self.num_groups < self.num_labels:
             raise ValueError(
-                f"MLDecoderConfig.num_groups is {num_groups} for {self.num_labels} labels; expected 1 to "
+                f"MLDecoderConfig.num_groups is {self.num_groups!r} for {self.num_labels} labels; expected 1 to "
                 f"{self.num_labels}, or None for one group a label."
             )
 

@@ -7,11 +7,24 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
+from .config_checks_mlic import (
+    LARGEST_IMAGE,
+    is_number,
+    number_list,
+    require_choice,
+    require_share,
+    require_switch,
+    require_whole,
+    shown,
+)
+from .labels_mlic import LABEL_FIELDS, asked_names, check_label_maps, label_names, with_labels
+
 HEAVY_OUTPUTS = [
     "label_embeddings",
     "group_embeddings",
     "feature_map",
     "stage_maps",
+    "hidden_states",
     "attentions",
     "class_maps",
     "projections",
@@ -19,39 +32,6 @@ HEAVY_OUTPUTS = [
     "graph_embeddings",
 ]
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
-
-
-def require_positive(config: PretrainedConfig, *names: str) -> None:
-    """Raises ValueError unless each named field is a whole number of at least 1."""
-    for name in names:
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{type(config).__name__}.{name} is {value!r}; expected a whole number of at least 1.")
-
-
-def require_share(config: PretrainedConfig, *names: str) -> None:
-    """Raises ValueError unless each named field lies in [0, 1)."""
-    for name in names:
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-            raise ValueError(f"{type(config).__name__}.{name} is {value!r}; expected a number in [0, 1).")
-
-
-def require_choice(config: PretrainedConfig, name: str, choices: Sequence[Any]) -> None:
-    """Raises ValueError unless the named field is one of the choices."""
-    value = getattr(config, name)
-    if value not in choices:
-        listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{type(config).__name__}.{name} is {value!r}; expected one of {listed}.")
-
-
-def require_divisible(config: PretrainedConfig, width: str, heads: str) -> None:
-    """Raises ValueError unless the attention heads share the width evenly."""
-    if getattr(config, width) % getattr(config, heads) != 0:
-        raise ValueError(
-            f"{type(config).__name__}.{width} is {getattr(config, width)}, which {heads} "
-            f"{getattr(config, heads)} does not divide; choose {heads} that divides it."
-        )
 
 
 def encoder_config(fields: PretrainedConfig | dict[str, Any] | None) -> PretrainedConfig | None:
@@ -85,7 +65,10 @@ class MultiLabelConfig(PretrainedConfig):
         freeze_batch_norm_affine: also keep the batch norm's weight and bias untrained.
         freeze_stages: how many of the backbone's stages stay untrained, from the finest, the stem included.
         reparameterized: the backbone's parallel branches are fused (`model.reparameterize()` sets it).
-        thresholds: one decision threshold in [0, 1] a label, or None for 0.5 everywhere.
+        thresholds: one decision threshold in [0, 1] a label, on scores that are not calibrated, or None for 0.5
+            everywhere.
+        calibration: [scale, shift] a label, the probability being sigmoid(scale * logit + shift) (Platt, 1999; a
+            temperature T is [1 / T, 0]), or None. Applied only where calibrated scores are asked for.
         image_mean, image_std, interpolation: how pixels are prepared; None for the backbone's own.
         id2label, label2id, num_labels: as in every PretrainedConfig.
 
@@ -108,6 +91,7 @@ class MultiLabelConfig(PretrainedConfig):
         freeze_stages: int = 0,
         reparameterized: bool = False,
         thresholds: Sequence[float] | None = None,
+        calibration: Sequence[Sequence[float]] | None = None,
         image_mean: Sequence[float] | None = None,
         image_std: Sequence[float] | None = None,
         interpolation: str | None = None,
@@ -130,49 +114,94 @@ class MultiLabelConfig(PretrainedConfig):
         self.freeze_batch_norm_affine = freeze_batch_norm_affine
         self.freeze_stages = freeze_stages
         self.reparameterized = reparameterized
-        self.image_mean = None if image_mean is None else [float(value) for value in image_mean]
-        self.image_std = None if image_std is None else [float(value) for value in image_std]
+        self.image_mean = image_mean
+        self.image_std = image_std
         self.interpolation = interpolation
         kwargs.setdefault("keys_to_ignore_at_inference", list(HEAVY_OUTPUTS))
+        check_label_maps(kwargs)
         super().__init__(problem_type=problem, **kwargs)
-        self.thresholds = None if thresholds is None else [float(value) for value in thresholds]
-        self._check_shared_fields()
+        self.thresholds = thresholds
+        self.calibration = calibration
+        self.check()
 
-    def _check_shared_fields(self) -> None:
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in transformers, with every field checked. Thresholds and calibration follow the names of the labels.
+
+        Args:
+            config_dict: the stored fields.
+            **kwargs: fields that win over the stored ones, and `labels`, a list of names, for `id2label`.
+        """
+        stored = label_names(config_dict)
+        names = asked_names(kwargs, stored)
+        fields = dict(config_dict) if names is None or names == stored else with_labels(config_dict, names)
+        # `labels` stays: AutoModel hands what is left to the model
+        for field in ("num_labels", "id2label", "label2id"):
+            kwargs.pop(field, None)
+        fields.update({field: kwargs.pop(field) for field in LABEL_FIELDS if field in kwargs})
+        loaded = super().from_dict(fields, **kwargs)
+        (loaded[0] if isinstance(loaded, tuple) else loaded).check()
+        return loaded
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, after `check`: fields may have been set since."""
+        self.check()
+        return super().save_pretrained(save_directory, *args, **kwargs)
+
+    def set_labels(self, names: Sequence[str]) -> None:
+        """Other labels, in place. Thresholds and calibration follow their names."""
+        fields = {"id2label": self.id2label, **{field: getattr(self, field) for field in LABEL_FIELDS}}
+        for field, value in with_labels(fields, names).items():
+            setattr(self, field, value)
+        self.check()
+
+    def check(self) -> None:
+        """Raises ValueError, a sentence naming the field, what was found and what was expected."""
         name = type(self).__name__
         if not isinstance(self.backbone, str) or not self.backbone:
             raise ValueError(f"{name}.backbone is {self.backbone!r}; expected a timm model name such as 'resnet50'.")
-        require_positive(self, "image_size")
+        require_whole(self, 1, LARGEST_IMAGE, "image_size")
         require_choice(self, "output_stride", (None, 8, 16, 32))
         require_share(self, "drop_path_rate")
-        if not isinstance(self.freeze_stages, int) or not 0 <= self.freeze_stages <= 4:
-            raise ValueError(f"{name}.freeze_stages is {self.freeze_stages!r}; expected 0 to 4 stages.")
+        require_switch(self, "dilation", "freeze_batch_norm", "freeze_batch_norm_affine", "reparameterized")
+        require_whole(self, 0, 4, "freeze_stages")
         if self.freeze_batch_norm_affine and not self.freeze_batch_norm:
             raise ValueError(
                 f"{name}.freeze_batch_norm_affine needs freeze_batch_norm: weights cannot be frozen while "
                 "the statistics still move. Set freeze_batch_norm=True."
             )
         for field in ("image_mean", "image_std"):
-            value = getattr(self, field)
-            if value is not None and len(value) != 3:
-                raise ValueError(f"{name}.{field} is {value!r}; expected three numbers, one a colour.")
+            numbers = number_list(self, field, "a colour")
+            setattr(self, field, numbers)
+            if numbers is not None and len(numbers) != 3:
+                raise ValueError(f"{name}.{field} is {shown(numbers)}; expected three numbers, one a colour.")
         if self.image_std is not None and min(self.image_std) <= 0:
             raise ValueError(f"{name}.image_std is {self.image_std!r}; expected three numbers above 0.")
         require_choice(self, "interpolation", (None, *INTERPOLATIONS))
-        self._check_labels_and_thresholds()
+        self._check_label_fields()
 
-    def _check_labels_and_thresholds(self) -> None:
+    def _check_label_fields(self) -> None:
         name = type(self).__name__
-        if sorted(self.id2label) != list(range(self.num_labels)):
-            raise ValueError(
-                f"{name}.id2label has the ids {sorted(self.id2label)}; expected 0 to {self.num_labels - 1}."
-            )
-        if self.thresholds is None:
-            return
-        if len(self.thresholds) != self.num_labels:
+        check_label_maps({"id2label": self.id2label})
+        self.thresholds = number_list(self, "thresholds", "a label")
+        if self.thresholds is not None and len(self.thresholds) != self.num_labels:
             raise ValueError(
                 f"{name}.thresholds has {len(self.thresholds)} numbers for {self.num_labels} labels; "
                 "give one a label, in the order of id2label."
             )
-        if not all(0.0 <= value <= 1.0 for value in self.thresholds):
-            raise ValueError(f"{name}.thresholds is {self.thresholds!r}; expected numbers in [0, 1].")
+        if not all(0.0 <= value <= 1.0 for value in self.thresholds or ()):
+            raise ValueError(f"{name}.thresholds is {shown(self.thresholds)}; expected numbers in [0, 1].")
+        if self.calibration is None:
+            return
+        pairs = self.calibration.tolist() if hasattr(self.calibration, "tolist") else self.calibration
+        if not isinstance(pairs, (list, tuple)) or not all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(is_number, pair)) and pair[0] > 0
+            for pair in pairs
+        ):
+            raise ValueError(f"{name}.calibration is {shown(pairs)}; expected [scale, shift] a label, scale above 0.")
+        if len(pairs) != self.num_labels:
+            raise ValueError(
+                f"{name}.calibration has {len(pairs)} pairs for {self.num_labels} labels; "
+                "give one a label, in the order of id2label."
+            )
+        self.calibration = [[float(scale), float(shift)] for scale, shift in pairs]

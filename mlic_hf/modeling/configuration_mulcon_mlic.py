@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .configuration_mlic import MultiLabelConfig, require_divisible, require_positive
+from .config_checks_mlic import require_divisible, require_layers, require_width
+from .configuration_mlic import MultiLabelConfig
 
 
 class MulConConfig(MultiLabelConfig):
@@ -36,9 +37,9 @@ class MulConConfig(MultiLabelConfig):
         self.label_blocks = label_blocks
         self.projection_size = projection_size
         super().__init__(**kwargs)
-        require_positive(self, "width", "num_heads", "projection_size")
+
+    def check(self) -> None:
+        super().check()
+        require_width(self, "width", "num_heads", "projection_size")
         require_divisible(self, "width", "num_heads")
-        for name in ("feature_blocks", "label_blocks"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"MulConConfig.{name} is {value!r}; expected 0 or more blocks.")
+        require_layers(self, "feature_blocks", "label_blocks", least=0)

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .configuration_mlic import (
-    MultiLabelConfig,
-    require_choice,
-    require_divisible,
-    require_positive,
-    require_share,
-)
+from .config_checks_mlic import require_choice, require_divisible, require_layers, require_share, require_width
+from .configuration_mlic import MultiLabelConfig
 
 
 class Query2LabelConfig(MultiLabelConfig):
@@ -59,11 +54,14 @@ class Query2LabelConfig(MultiLabelConfig):
             freeze_stages=freeze_stages,
             **kwargs,
         )
-        require_positive(self, "width", "num_heads", "feed_forward_size", "decoder_layers")
+
+    def check(self) -> None:
+        super().check()
+        require_width(self, "width", "num_heads", "feed_forward_size")
+        require_layers(self, "decoder_layers")
+        require_layers(self, "encoder_layers", least=0)
         require_divisible(self, "width", "num_heads")
         require_choice(self, "decoder_self_attention", ("none", "after_first", "all"))
         require_share(self, "dropout")
-        if isinstance(encoder_layers, bool) or not isinstance(encoder_layers, int) or encoder_layers < 0:
-            raise ValueError(f"Query2LabelConfig.encoder_layers is {encoder_layers!r}; expected 0 or more layers.")
-        if width % 4 != 0:
-            raise ValueError(f"Query2LabelConfig.width is {width}; the sine position code needs a multiple of 4.")
+        if self.width % 4 != 0:
+            raise ValueError(f"Query2LabelConfig.width is {self.width}; the sine position code needs a multiple of 4.")

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import as_sequence
-from .base_mlic import HeadRequest, MultiLabelModel
+from .base_mlic import MultiLabelModel
 from .configuration_co_occurrence_mlic import CoOccurrenceConfig
+from .head_mlic import Head, HeadRequest
 from .outputs_mlic import CoOccurrenceOutput
 from .transformer_mlic import DecoderLayer, EncoderLayer, LabelClassifier, query_rows
 
@@ -45,7 +46,7 @@ class GatedGraph(GradientCheckpointingLayer):
         return state
 
 
-class CoOccurrenceHead(nn.Module):
+class CoOccurrenceHead(Head):
     """Transformer to label embeddings E, first classifier to W, graph network to G, classifier on [E, G].
 
     Shapes: feature map (B, D, h, w) -> logits (B, C), E (B, C, D), W (B, C, C), G (B, C, D).
@@ -53,6 +54,14 @@ class CoOccurrenceHead(nn.Module):
     Attributes:
         graph: the graph network, `graph(E, W) -> G`, also for other edges than the predicted ones.
     """
+
+    label_rows = (
+        "queries.weight",
+        "edge_classifier.weight",
+        "edge_classifier.bias",
+        "classifier.linear.weight",
+        "classifier.linear.bias",
+    )
 
     def __init__(self, in_features: int, config: CoOccurrenceConfig) -> None:
         super().__init__()
@@ -89,12 +98,12 @@ class CoOccurrenceHead(nn.Module):
         features = as_sequence(feature_map)
         memory = features
         for layer in self.encoder:
-            memory = layer(memory)
+            memory = layer(memory, need_weights=request.explicit)
         memory = self.encoder_norm(memory)
         target = query_rows(self.queries, feature_map, self.num_labels)
         attentions = []
         for layer in self.decoder:
-            target, weights = layer(target, memory, need_weights=request.attentions)
+            target, weights = layer(target, memory, need_weights=request.explicit)
             attentions.append(weights)
         embeddings = self.decoder_norm(target)
         edges = self.edges(embeddings, features)
@@ -121,5 +130,5 @@ class CoOccurrenceForImageClassification(MultiLabelModel):
     output_class = CoOccurrenceOutput
     provides = frozenset({"label_embeddings", "co_occurrence", "graph_embeddings", "attentions"})
 
-    def build_head(self, config: CoOccurrenceConfig) -> nn.Module:
+    def build_head(self, config: CoOccurrenceConfig) -> Head:
         return CoOccurrenceHead(self.backbone.num_features, config)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import Attention, FeedForward, as_sequence
-from .base_mlic import HeadRequest, MultiLabelModel
+from .base_mlic import MultiLabelModel
 from .configuration_label_transformer_mlic import LabelTransformerConfig
+from .head_mlic import Head, HeadRequest
 from .word_vectors_mlic import load_word_vectors
 
 
@@ -39,7 +40,7 @@ class PreNormLayer(GradientCheckpointingLayer):
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), weights
 
 
-class LabelTransformerHead(nn.Module):
+class LabelTransformerHead(Head):
     """Features and label vectors, brought to one width, attend to each other; one linear reads the labels.
 
     Shapes: feature map (B, D, h, w) -> logits (B, C), label embeddings (B, C, d).
@@ -48,6 +49,7 @@ class LabelTransformerHead(nn.Module):
         word_vectors: (C, label_vector_size), a buffer when given, a parameter when learned.
     """
 
+    label_rows = ("word_vectors",)
     word_vectors: Tensor
 
     def __init__(self, in_features: int, config: LabelTransformerConfig) -> None:
@@ -78,8 +80,8 @@ class LabelTransformerHead(nn.Module):
         x = torch.cat((features, words.expand(features.shape[0], -1, -1)), dim=1)
         attentions = []
         for layer in self.layers:
-            x, weights = layer(x, request.attentions)
-            if weights is not None:
+            x, weights = layer(x, request.explicit)
+            if request.attentions:
                 attentions.append(weights[:, :, places:, :places])
         embeddings = x[:, places : places + labels]
         return {
@@ -98,8 +100,9 @@ class LabelTransformerForImageClassification(MultiLabelModel):
 
     config_class: Any = LabelTransformerConfig
     provides = frozenset({"label_embeddings", "attentions"})
+    label_inputs = ("word_vectors",)
 
-    def build_head(self, config: LabelTransformerConfig) -> nn.Module:
+    def build_head(self, config: LabelTransformerConfig) -> Head:
         return LabelTransformerHead(self.backbone.num_features, config)
 
     @classmethod
@@ -129,6 +132,30 @@ class LabelTransformerForImageClassification(MultiLabelModel):
         model = super().create(labels, **fields)
         model.set_word_vectors(word_vectors)
         return model
+
+    def set_labels(self, labels: Sequence[str], word_vectors: Tensor | str | os.PathLike | None = None) -> list[str]:
+        """As `MultiLabelModel.set_labels`; with given word vectors, new labels need theirs.
+
+        Args:
+            labels: the label names, in the order of the logits.
+            word_vectors: as in `from_timm`, one row a label.
+        """
+        words = self.config.label_vectors == "words"
+        if isinstance(word_vectors, (str, os.PathLike)):
+            word_vectors = load_word_vectors(word_vectors, labels)
+        if word_vectors is not None and not words:
+            raise ValueError("word_vectors were given, but this model's label vectors are learned; leave them out.")
+        new = sorted(set(labels) - set(self.label_names))
+        if words and new and word_vectors is None:
+            raise ValueError(
+                f"{len(new)} labels have no word vector, the first {new[0]!r}: pass word_vectors, a tensor with one "
+                "row a label or a GloVe text file, or load with label_vectors='learned'."
+            )
+        anew = super().set_labels(labels)
+        if word_vectors is None:
+            return anew
+        self.set_word_vectors(word_vectors)
+        return []  # a label has nothing of its own but its vector
 
     def set_word_vectors(self, word_vectors: Tensor) -> None:
         """Fill the buffer with (C, n) vectors. Raises ValueError when shape or values do not fit."""

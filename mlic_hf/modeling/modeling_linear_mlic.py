@@ -8,12 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from .backbone_mlic import pooled
-from .base_mlic import HeadRequest, MultiLabelModel
+from .base_mlic import MultiLabelModel
 from .configuration_linear_mlic import LinearConfig
+from .head_mlic import Head, HeadRequest
 from .localize_mlic import localize_labels
 
 
-class LinearHead(nn.Module):
+class LinearHead(Head):
     """Global average pooling and a linear classifier, which commute: the same weights give class maps.
 
     Args:
@@ -22,6 +23,8 @@ class LinearHead(nn.Module):
 
     Shapes: feature map (B, D, h, w) -> logits (B, C), class maps (B, C, h, w) with mean over places = logits.
     """
+
+    label_rows = ("classifier.weight", "classifier.bias")
 
     def __init__(self, in_features: int, config: LinearConfig) -> None:
         super().__init__()
@@ -53,7 +56,7 @@ class LinearForImageClassification(MultiLabelModel):
     config_class: Any = LinearConfig
     provides = frozenset({"class_maps"})
 
-    def build_head(self, config: LinearConfig) -> nn.Module:
+    def build_head(self, config: LinearConfig) -> Head:
         return LinearHead(self.backbone.num_features, config)
 
     def localize(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import Attention, FeedForward, as_sequence
-from .base_mlic import HeadRequest, MultiLabelModel
+from .base_mlic import MultiLabelModel
 from .configuration_ml_decoder_mlic import MLDecoderConfig
+from .head_mlic import Head, HeadRequest
 from .outputs_mlic import MLDecoderOutput
 
 
@@ -62,7 +64,7 @@ class GroupClassifier(nn.Module):
         return logits[:, : self.bias.shape[0]] + self.bias
 
 
-class MLDecoderHead(nn.Module):
+class MLDecoderHead(Head):
     """Linear + ReLU on the map, one decoder layer over fixed random queries, a linear layer a group.
 
     Shapes: feature map (B, D, h, w) -> logits (B, C), embeddings (B, G, d).
@@ -73,6 +75,8 @@ class MLDecoderHead(nn.Module):
     def __init__(self, in_features: int, config: MLDecoderConfig) -> None:
         super().__init__()
         self.one_a_label = config.groups == config.num_labels
+        if self.one_a_label:
+            self.label_rows = ("queries", "classifier.weight", "classifier.bias")
         self.input_projection = nn.Linear(in_features, config.width)
         self.register_buffer("queries", torch.empty(config.groups, config.width))
         self.layer = MLDecoderLayer(config)
@@ -83,10 +87,28 @@ class MLDecoderHead(nn.Module):
         # drawn once and never trained; saved with the model
         nn.init.normal_(self.queries)
 
+    @torch.no_grad()
+    def take_labels(self, old: Head, own: Sequence[int], theirs: Sequence[int]) -> list[int]:
+        """As `Head.take_labels`; a group has one query, so only labels whose group stays can be taken."""
+        if self.one_a_label and old.one_a_label:
+            return super().take_labels(old, own, theirs)
+        new, known = self.classifier, cast(MLDecoderHead, old).classifier
+        given = old.state_dict()
+        for name, tensor in self.state_dict().items():
+            if not name.startswith("classifier."):
+                tensor.copy_(given[name])
+        size, old_size = new.weight.shape[2], known.weight.shape[2]
+        taken = [(own_place, place) for own_place, place in zip(own, theirs) if own_place // size == place // old_size]
+        for label, place in taken:
+            group = label // size
+            new.weight[group, :, label % size] = known.weight[group, :, place % old_size]
+            new.bias[label] = known.bias[place]
+        return [label for label, _ in taken]
+
     def forward(self, feature_map: Tensor, request: HeadRequest) -> dict[str, object]:
         memory = torch.relu(self.input_projection(as_sequence(feature_map)))
         queries = self.queries.to(memory.dtype).expand(memory.shape[0], -1, -1)
-        embeddings, weights = self.layer(queries, memory, request.attentions)
+        embeddings, weights = self.layer(queries, memory, request.explicit)
         fields: dict[str, object] = {"logits": self.classifier(embeddings)}
         if request.label_embeddings:
             fields["label_embeddings" if self.one_a_label else "group_embeddings"] = embeddings
@@ -105,10 +127,7 @@ class MLDecoderForImageClassification(MultiLabelModel):
     config_class: Any = MLDecoderConfig
     output_class = MLDecoderOutput
 
-    def __init__(self, config: MLDecoderConfig) -> None:
-        super().__init__(config)
-        embeddings = "label_embeddings" if self.head.one_a_label else "group_embeddings"
-        self.provides = frozenset({"attentions", embeddings})
-
-    def build_head(self, config: MLDecoderConfig) -> nn.Module:
-        return MLDecoderHead(self.backbone.num_features, config)
+    def build_head(self, config: MLDecoderConfig) -> Head:
+        head = MLDecoderHead(self.backbone.num_features, config)
+        self.provides = frozenset({"attentions", "label_embeddings" if head.one_a_label else "group_embeddings"})
+        return head

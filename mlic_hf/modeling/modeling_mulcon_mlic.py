@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention_mlic import as_sequence, scaled_attention, split_heads
-from .base_mlic import HeadRequest, MultiLabelModel
+from .base_mlic import MultiLabelModel
 from .configuration_mulcon_mlic import MulConConfig
+from .head_mlic import Head, HeadRequest
 from .outputs_mlic import MulConOutput
 from .transformer_mlic import LabelClassifier
 
@@ -62,11 +63,13 @@ class Projector(nn.Module):
         return F.normalize(self.output(torch.relu(self.hidden(embeddings))), dim=-1)
 
 
-class MulConHead(nn.Module):
+class MulConHead(Head):
     """Self-attention over places, cross-attention from label queries, self-attention over labels.
 
     Shapes: feature map (B, D, h, w) -> logits (B, C), label embeddings (B, C, d), projections (B, C, p).
     """
+
+    label_rows = ("queries", "classifier.linear.weight", "classifier.linear.bias")
 
     def __init__(self, in_features: int, config: MulConConfig) -> None:
         super().__init__()
@@ -92,11 +95,11 @@ class MulConHead(nn.Module):
     def forward(self, feature_map: Tensor, request: HeadRequest) -> dict[str, object]:
         memory = as_sequence(feature_map)
         for block in self.feature_blocks:
-            memory, _ = block(memory, memory)
+            memory, _ = block(memory, memory, request.explicit)
         queries = self.queries.expand(memory.shape[0], -1, -1)
-        embeddings, weights = self.label_attention(queries, memory, request.attentions)
+        embeddings, weights = self.label_attention(queries, memory, request.explicit)
         for block in self.label_blocks:
-            embeddings, _ = block(embeddings, embeddings)
+            embeddings, _ = block(embeddings, embeddings, request.explicit)
         return {
             "logits": self.classifier(embeddings),
             "label_embeddings": embeddings if request.label_embeddings else None,
@@ -116,5 +119,5 @@ class MulConForImageClassification(MultiLabelModel):
     output_class = MulConOutput
     provides = frozenset({"label_embeddings", "projections", "attentions"})
 
-    def build_head(self, config: MulConConfig) -> nn.Module:
+    def build_head(self, config: MulConConfig) -> Head:
         return MulConHead(self.backbone.num_features, config)

@@ -8,17 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from .attention_mlic import as_sequence
-from .base_mlic import HeadRequest, MultiLabelModel
+from .base_mlic import MultiLabelModel
 from .configuration_query2label_mlic import Query2LabelConfig
+from .head_mlic import Head, HeadRequest
 from .sine_position_mlic import sine_position
 from .transformer_mlic import DecoderLayer, EncoderLayer, LabelClassifier, query_rows
 
 
-class Query2LabelHead(nn.Module):
+class Query2LabelHead(Head):
     """1x1 convolution, encoder over places, decoder over label queries, one linear a label.
 
     Shapes: feature map (B, D, h, w) -> logits (B, C), label embeddings (B, C, d).
     """
+
+    label_rows = ("queries.weight", "classifier.linear.weight", "classifier.linear.bias")
 
     def __init__(self, in_features: int, config: Query2LabelConfig) -> None:
         super().__init__()
@@ -41,12 +44,12 @@ class Query2LabelHead(nn.Module):
         position = as_sequence(position[None]).to(projected.dtype)
         memory = as_sequence(projected)
         for layer in self.encoder:
-            memory = layer(memory, position)
+            memory = layer(memory, position, request.explicit)
         queries = query_rows(self.queries, feature_map, self.num_labels)
         target = torch.zeros_like(queries)
         attentions = []
         for layer in self.decoder:
-            target, weights = layer(target, memory, queries, position, request.attentions)
+            target, weights = layer(target, memory, queries, position, request.explicit)
             attentions.append(weights)
         embeddings = self.decoder_norm(target)
         return {
@@ -66,5 +69,5 @@ class Query2LabelForImageClassification(MultiLabelModel):
     config_class: Any = Query2LabelConfig
     provides = frozenset({"label_embeddings", "attentions"})
 
-    def build_head(self, config: Query2LabelConfig) -> nn.Module:
+    def build_head(self, config: Query2LabelConfig) -> Head:
         return Query2LabelHead(self.backbone.num_features, config)

@@ -22,6 +22,7 @@ class MultiLabelOutput(ModelOutput):
         label_embeddings: (B, C, d), one vector a label.
         feature_map: (B, D, h, w), what the head reads.
         stage_maps: the backbone's stages, fine to coarse, each (B, D_s, h_s, w_s).
+        hidden_states: the stages under the name that transformers gives them.
         attentions: one (B, heads, queries, h*w) tensor a cross-attention layer.
         class_maps: (B, C, h, w); their spatial mean is the logits.
     """
@@ -31,6 +32,7 @@ class MultiLabelOutput(ModelOutput):
     label_embeddings: Tensor | None = None
     feature_map: Tensor | None = None
     stage_maps: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     class_maps: Tensor | None = None
 

@@ -28,9 +28,10 @@ class EncoderLayer(GradientCheckpointingLayer):
         self.feed_forward_norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, position: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor | None = None, need_weights: bool = False) -> Tensor:
         located = with_position(x, position)
-        x = self.self_attention_norm(x + self.dropout(self.self_attention(located, located, x)[0]))
+        mixed, _ = self.self_attention(located, located, x, need_weights)
+        x = self.self_attention_norm(x + self.dropout(mixed))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 
@@ -62,7 +63,8 @@ class DecoderLayer(GradientCheckpointingLayer):
         x = target
         if self.self_attention is not None and self.self_attention_norm is not None:
             located = with_position(x, query_position)
-            x = self.self_attention_norm(x + self.dropout(self.self_attention(located, located, x)[0]))
+            mixed, _ = self.self_attention(located, located, x, need_weights)
+            x = self.self_attention_norm(x + self.dropout(mixed))
         found, weights = self.cross_attention(
             with_position(x, query_position), with_position(memory, memory_position), memory, need_weights
         )

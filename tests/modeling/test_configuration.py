@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoConfig
 
 from mlic_hf.modeling import (
     ARCHITECTURES,
@@ -13,6 +15,7 @@ from mlic_hf.modeling import (
     LabelTransformerConfig,
     LinearConfig,
     LinearForImageClassification,
+    MLDecoderConfig,
     MulConConfig,
     Query2LabelConfig,
 )
@@ -44,6 +47,38 @@ from tests.modeling.tiny_models import FIELDS
         (MulConConfig, {"label_blocks": -1}, "label_blocks is -1"),
         (MulConConfig, {"width": 30}, "does not divide"),
         (CoOccurrenceConfig, {"graph_steps": 0}, "graph_steps is 0"),
+        # a stranger's config must neither hang nor fill the memory
+        (
+            CoOccurrenceConfig,
+            {"graph_steps": 10**9},
+            "graph_steps is 1000000000; expected a whole number from 1 to 200",
+        ),
+        (CoOccurrenceConfig, {"decoder_layers": 100_000}, "decoder_layers is 100000; expected .* from 1 to 200"),
+        (Query2LabelConfig, {"encoder_layers": 100_000}, "encoder_layers is 100000"),
+        (LabelTransformerConfig, {"depth": 100_000}, "depth is 100000"),
+        (MulConConfig, {"feature_blocks": 100_000}, "feature_blocks is 100000"),
+        (MulConConfig, {"width": 10**9}, "width is 1000000000; expected .* from 1 to 65536"),
+        (LinearConfig, {"num_labels": 10**9}, "num_labels is 1000000000; expected a whole number from 1 to 200,000"),
+        (LinearConfig, {"image_size": 10**6}, "image_size is 1000000"),
+        # types
+        (LinearConfig, {"thresholds": 0.5}, "thresholds is 0.5; expected a list of numbers, one a label"),
+        (LinearConfig, {"thresholds": ["0.5", "0.5"]}, "thresholds is .*; expected a list of numbers"),
+        (LinearConfig, {"thresholds": [float("nan"), 0.5]}, "thresholds is .*; expected a list of numbers"),
+        (LinearConfig, {"image_mean": 0.5}, "image_mean is 0.5; expected a list of numbers, one a colour"),
+        (LinearConfig, {"image_std": "0.5"}, "image_std is '0.5'; expected a list of numbers"),
+        (LinearConfig, {"freeze_batch_norm": "false"}, "freeze_batch_norm is 'false'; expected true or false"),
+        (LinearConfig, {"classifier_bias": 1}, "classifier_bias is 1; expected true or false"),
+        (LinearConfig, {"num_labels": "7"}, "num_labels is '7'"),
+        (LinearConfig, {"id2label": ["a", "b"]}, "id2label is a list; expected a mapping"),
+        (LinearConfig, {"id2label": {"x": "a"}}, "id2label maps 'x'; expected whole numbers"),
+        (LinearConfig, {"id2label": {0: 3}}, "id2label maps 3; expected whole numbers from 0 to names"),
+        (LinearConfig, {"label2id": 3}, "label2id is a int"),
+        (MLDecoderConfig, {"num_groups": "3"}, "num_groups is '3' for 2 labels"),
+        (MLDecoderConfig, {"num_groups": 1.0}, "num_groups is 1.0"),
+        (LinearConfig, {"calibration": 1.0}, r"calibration is 1.0; expected \[scale, shift\] a label"),
+        (LinearConfig, {"calibration": [1.0, 0.0]}, "calibration is .*; expected"),
+        (LinearConfig, {"calibration": [[0.0, 1.0]], "num_labels": 1}, "scale above 0"),
+        (LinearConfig, {"calibration": [[1.0, 0.0]]}, "calibration has 1 pairs for 2 labels"),
     ],
 )
 def test_refusals(config_class: Any, fields: dict[str, Any], message: str) -> None:
@@ -61,6 +96,7 @@ def test_round_trip(model_type: str, tmp_path: Path) -> None:
         id2label=names,
         label2id={name: i for i, name in names.items()},
         thresholds=(0.1, 0.2, 0.3),
+        calibration=((1, 0), (2, 0.5), (0.5, -1)),
         **FIELDS[model_type],
     )
     config.save_pretrained(tmp_path)
@@ -68,8 +104,27 @@ def test_round_trip(model_type: str, tmp_path: Path) -> None:
     saved, again = config.to_dict(), loaded.to_dict()
     assert {k: v for k, v in again.items() if k != "auto_map"} == {k: v for k, v in saved.items() if k != "auto_map"}
     assert loaded.thresholds == [0.1, 0.2, 0.3]
+    assert loaded.calibration == [[1.0, 0.0], [2.0, 0.5], [0.5, -1.0]]
     assert loaded.problem_type == "multi_label_classification"
     assert "label_embeddings" in loaded.keys_to_ignore_at_inference
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_labels": 10**9}, "num_labels is 1000000000"),
+        ({"id2label": [1]}, "id2label is a list"),
+        ({"thresholds": 0.5}, "thresholds is 0.5"),
+        ({"encoder_layers": 10**9}, "encoder_layers is 1000000000"),
+    ],
+)
+def test_a_strangers_file_is_refused_in_a_sentence(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+    Query2LabelConfig(backbone="resnet10t").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    for load in (Query2LabelConfig.from_pretrained, AutoConfig.from_pretrained):
+        with pytest.raises(ValueError, match=message):
+            load(tmp_path)
 
 
 @pytest.mark.parametrize(
