@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from mlic_hf.data.collate import collate
 from mlic_hf.data.multi_label_dataset import MultiLabelDataset
 
-ROWS = "rows.json"
+IMAGES = "images.json"
 
 
 class FeatureMaps(Dataset):
@@ -27,20 +27,28 @@ class FeatureMaps(Dataset):
     sees what it would see behind the backbone itself, to the rounding of float16.
 
     Args:
-        folder: what `compute_feature_maps` wrote.
+        images: the data set, for its ids and labels; its pictures are not read.
+        folder: what `compute_feature_maps` wrote for these images.
         views: how many views are used.
 
     Raises:
         FileNotFoundError: if a view is missing.
+        ValueError: if the folder is that of other images.
     """
 
-    def __init__(self, folder: Path, views: int) -> None:
+    def __init__(self, images: MultiLabelDataset, folder: Path, views: int) -> None:
         missing = [view for view in range(views) if not view_file(folder, view).is_file()]
         if missing:
             raise FileNotFoundError(f"{folder} lacks the feature maps of view {missing[0]}; compute them first.")
-        told = json.loads((folder / ROWS).read_text(encoding="utf-8"))
-        self.image_ids: Sequence[str] = told["image_ids"]
-        self.labels = torch.tensor(told["labels"], dtype=torch.float32)
+        found = [(str(row["image_id"]), images.targets(row, str(row["image_id"]))) for row in images.rows]
+        self.image_ids = [image_id for image_id, _ in found]
+        self.labels = torch.stack([labels for _, labels in found])
+        kept = json.loads((folder / IMAGES).read_text(encoding="utf-8"))
+        if kept != self.image_ids:
+            raise ValueError(
+                f"{folder} holds the feature maps of other images: {len(kept)}, and here are {len(self.image_ids)}, "
+                "or in another order. Choose another folder."
+            )
         self.maps = [np.load(view_file(folder, view), mmap_mode="r") for view in range(views)]
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -87,7 +95,6 @@ def compute_feature_maps(
         loader = DataLoader(images, batch_size, collate_fn=collate, num_workers=num_workers)
         unfinished = folder / f"view_{view}.unfinished"
         image_ids: list[str] = []
-        labels: list[list[float]] = []
         maps: np.ndarray | None = None
         for batch in loader:
             found = backbone(batch["pixel_values"]).to(torch.float16).cpu().numpy()
@@ -99,12 +106,11 @@ def compute_feature_maps(
                 maps = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
             maps[len(image_ids) : len(image_ids) + len(found)] = found
             image_ids += batch["image_id"]
-            labels += batch["labels"].tolist()
         assert maps is not None, "the data set has no image"
         maps.flush()
-        (folder / ROWS).write_text(json.dumps({"image_ids": image_ids, "labels": labels}) + "\n", encoding="utf-8")
+        (folder / IMAGES).write_text(json.dumps(image_ids) + "\n", encoding="utf-8")
         unfinished.replace(view_file(folder, view))
-    return FeatureMaps(folder, views)
+    return FeatureMaps(images, folder, views)
 
 
 def view_file(folder: Path, view: int) -> Path:

@@ -94,7 +94,7 @@ class MultiLabelDataset(Dataset):
             self.transform(image, stateless_generator(self.seed, self.epoch, image_id, view))
             for view in range(self.views)
         ]
-        example = {"pixel_values": views[0], "labels": self._targets(row, image_id), "image_id": image_id}
+        example = {"pixel_values": views[0], "labels": self.targets(row, image_id), "image_id": image_id}
         if self.views == 2:
             example["second_view"] = views[1]
         return example
@@ -107,7 +107,8 @@ class MultiLabelDataset(Dataset):
         except ValueError as error:
             raise UnreadableImage(str(error)) from error
 
-    def _targets(self, row: dict[str, Any], image_id: str) -> torch.Tensor:
+    def targets(self, row: dict[str, Any], image_id: str) -> torch.Tensor:
+        """A row's labels (labels,) in {1, 0, -1}; the id is for messages."""
         try:
             labels = self._to_ids(row["labels"])
             ignored = self._to_ids(row.get("ignored") or ())

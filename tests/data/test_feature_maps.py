@@ -63,11 +63,13 @@ def test_only_missing_views_are_computed(tmp_path: Path) -> None:
     assert backbone.calls == 4
     (tmp_path / "view_1.npy").rename(tmp_path / "view_1.unfinished")  # as a killed run leaves it
     with pytest.raises(FileNotFoundError, match="lacks the feature maps of view 1"):
-        FeatureMaps(tmp_path, 2)
+        FeatureMaps(images(), tmp_path, 2)
     again = compute_feature_maps(images(), backbone, tmp_path, views=3, batch_size=5)
     assert backbone.calls == 8
     assert len(again.maps) == 3
     assert not list(tmp_path.glob("*.unfinished"))
+    with pytest.raises(ValueError, match="the feature maps of other images: 10, and here are 9"):
+        FeatureMaps(images(9), tmp_path, 3)
 
 
 def test_what_float16_cannot_hold_is_refused(tmp_path: Path) -> None:
