@@ -9,7 +9,7 @@ from mlic_hf.metrics.bootstrap import (
     resampled_images,
     resampled_pairs,
 )
-from mlic_hf.metrics.calibration import calibration_error
+from mlic_hf.metrics.calibration import Reliability, calibration_error, reliability
 from mlic_hf.metrics.count_based_f1 import count_based_f1
 from mlic_hf.metrics.decisions import (
     DecisionCounts,
@@ -19,22 +19,33 @@ from mlic_hf.metrics.decisions import (
     subset_accuracy,
 )
 from mlic_hf.metrics.evaluate_modules import evaluate_module
+from mlic_hf.metrics.fit_calibration import apply_calibration, fit_calibration
 from mlic_hf.metrics.multilabel_metrics import multilabel_metrics, per_label_metrics
 from mlic_hf.metrics.precision_recall_curve import precision_recall_curves
 from mlic_hf.metrics.ranking import ranking_metrics
 from mlic_hf.metrics.roc_auc import roc_auc
 from mlic_hf.metrics.tune_thresholds import tune_thresholds
+from mlic_hf.metrics.wished_thresholds import (
+    decide_or_abstain,
+    thresholds_for_absence,
+    thresholds_for_precision,
+    thresholds_for_recall,
+)
 
 __all__ = [
     "AveragePrecisionKind",
     "BootstrapInterval",
     "DecisionCounts",
+    "Reliability",
+    "apply_calibration",
     "average_precision",
     "bootstrap_map",
     "calibration_error",
     "count_based_f1",
     "count_decisions",
+    "decide_or_abstain",
     "evaluate_module",
+    "fit_calibration",
     "hamming_loss",
     "mean_average_precision",
     "multilabel_metrics",
@@ -44,9 +55,13 @@ __all__ = [
     "precision_recall_curves",
     "precision_recall_f1",
     "ranking_metrics",
+    "reliability",
     "resampled_images",
     "resampled_pairs",
     "roc_auc",
     "subset_accuracy",
+    "thresholds_for_absence",
+    "thresholds_for_precision",
+    "thresholds_for_recall",
     "tune_thresholds",
 ]

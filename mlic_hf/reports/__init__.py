@@ -6,6 +6,7 @@ from mlic_hf.reports.frequency_picture import draw_average_precision_against_fre
 from mlic_hf.reports.gains import Variant, draw_gains, gains_table, measure_gains
 from mlic_hf.reports.per_label_table import per_label_rows, write_csv
 from mlic_hf.reports.precision_recall_picture import draw_precision_recall
+from mlic_hf.reports.reliability_picture import draw_reliability
 from mlic_hf.reports.terminal_table import print_tables
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "draw_co_occurrence",
     "draw_gains",
     "draw_precision_recall",
+    "draw_reliability",
     "evaluation_report",
     "gains_table",
     "measure_gains",
