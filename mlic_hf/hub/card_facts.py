@@ -58,6 +58,7 @@ class CardFacts:
     Args:
         repo_id: where it will lie on the Hub ("user/name"), for the lines that load it.
         model_type, backbone, image_size, labels, thresholds: as in `config.json`.
+        library: which one the backbone comes from.
         parameters: the number of trained values in `model.safetensors`.
         method: a method key.
         origin: for a converted checkpoint, a sentence on where its weights come from.
@@ -74,6 +75,7 @@ class CardFacts:
     model_type: str | None = None
     architecture: str | None = None
     backbone: str | None = None
+    library: str | None = None
     image_size: int | None = None
     labels: tuple[str, ...] = ()
     thresholds: tuple[float, ...] | None = None
@@ -183,6 +185,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         model_type=config.get("model_type"),
         architecture=(config.get("architectures") or [None])[0],
         backbone=config.get("backbone"),
+        library="transformers" if config.get("backbone_config") else "timm",
         image_size=config.get("image_size"),
         labels=label_names(config),
         thresholds=None if thresholds is None else tuple(float(t) for t in thresholds),
@@ -206,9 +209,11 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
 
 
 def base_model(backbone: str | None, settings: Mapping[str, Any]) -> str | None:
-    """The repository of timm's weights that a run started from; None where it started from others, or unknown."""
+    """The repository of the weights that a run started from; None where it started from others, or unknown."""
     if backbone is None or settings.get("pretrained") not in (True, "true") or settings.get("init_from"):
         return None
+    if "/" in backbone:
+        return backbone  # an encoder of transformers, called by its repository
     from timm.models import get_pretrained_cfg
 
     found = get_pretrained_cfg(backbone)

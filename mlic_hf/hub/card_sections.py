@@ -24,7 +24,7 @@ def title(facts: CardFacts) -> list[str]:
     told = f"Tells which of {len(facts.labels)} labels a picture shows: any number of them, each scored by itself."
     head = ARCHITECTURE_NAMES.get(facts.model_type or "", facts.model_type)
     rows = {
-        "Backbone": facts.backbone and f"`{facts.backbone}` of timm",
+        "Backbone": facts.backbone and f"`{facts.backbone}` of {facts.library or 'timm'}",
         "Head": f"{head} (`{facts.architecture}`)" if facts.architecture else head,
         "Input": facts.image_size and f"RGB, resized to {facts.image_size} × {facts.image_size} pixels",
         "Parameters": facts.parameters and f"{facts.parameters / 1e6:.1f} M",

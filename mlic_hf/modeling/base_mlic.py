@@ -175,7 +175,7 @@ class MultiLabelModel(PreTrainedModel):
                 vision tower, a classifier its encoder. A name without "/" that is no folder, and "timm/...", are
                 timm's: see `from_timm`.
             labels: the label names, in the order of the logits.
-            pretrained: False for random weights.
+            pretrained: False for random weights; a path only for a timm network.
             **config_kwargs: further fields of the architecture's config. Pixel statistics, size and filter that
                 are not given are those of the backbone's own image processor.
 
@@ -186,7 +186,11 @@ class MultiLabelModel(PreTrainedModel):
         """
         if is_timm_name(backbone):
             return cls.from_timm(backbone.removeprefix("timm/"), labels, pretrained=pretrained, **config_kwargs)
-        source = EncoderSource.read(backbone, bool(pretrained))
+        if not isinstance(pretrained, bool):
+            raise ValueError(
+                f"pretrained is {pretrained!r}; pass the folder of an encoder of transformers as backbone."
+            )
+        source = EncoderSource.read(backbone, pretrained)
         model = cls.create(labels, **{**source.config_fields(config_kwargs), **config_kwargs})
         source.fill(model.backbone)
         return model
@@ -351,9 +355,13 @@ class MultiLabelModel(PreTrainedModel):
         return super().save_pretrained(save_directory, *args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As in torch; also takes the names under which `save_pretrained` stores an encoder of transformers."""
+        """As in torch; also takes the names in a file that `save_pretrained` wrote, see `own_names`."""
+        return super().load_state_dict(self.own_names(state_dict), *args, **kwargs)
+
+    def own_names(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Tensors of a stored file under the names of this model's; transformers stores some encoders' by others."""
         stored = {} if self.config.backbone_config is None else stored_names(self)
-        return super().load_state_dict({stored.get(k, k): v for k, v in state_dict.items()}, *args, **kwargs)
+        return {stored.get(name, name): tensor for name, tensor in tensors.items()}
 
     def _init_weights(self, module: Any) -> None:
         # timm has initialised its own modules; from_pretrained builds on the meta device, where buffers

@@ -19,13 +19,13 @@ PROJECTOR = "head.projector."
 
 
 def build_model(run: RunOptions, labels: Sequence[str]) -> Any:
-    """A new student: its architecture on a timm backbone, with the weights that `pretrained` and `init_from` name."""
+    """A new student: its architecture on its backbone, with the weights that `pretrained` and `init_from` name."""
     pretrained: bool | str = {"true": True, "false": False}.get(run.pretrained.lower(), run.pretrained)
     # what the training transforms do, and so what the saved image processor has to do
     options = {"interpolation": "bilinear"} | run.model_options
     if run.normalization == "none":
         options |= {"image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0]}
-    model = getattr(modeling, ARCHITECTURES[run.architecture]).from_timm(
+    model = getattr(modeling, ARCHITECTURES[run.architecture]).from_backbone(
         run.backbone,
         list(labels),
         pretrained=pretrained if run.init_from is None else False,
@@ -55,7 +55,8 @@ def start_from(model: Any, folder: Path) -> None:
         raise ValueError(
             f"init_from is {folder}, whose labels are not those of the data in their order: {names[:5]}..."
         )
-    saved = {name: value for name, value in load_file(averaged / MODEL).items() if not name.startswith(PROJECTOR)}
+    stored = model.own_names(load_file(averaged / MODEL))
+    saved = {name: value for name, value in stored.items() if not name.startswith(PROJECTOR)}
     own = {name: value for name, value in model.state_dict().items() if not name.startswith(PROJECTOR)}
     wrong = sorted(set(saved) ^ set(own))
     wrong += sorted(name for name in set(saved) & set(own) if saved[name].shape != own[name].shape)

@@ -47,10 +47,13 @@ class RunOptions:
 
     # The model that is trained
     architecture: str = field(default="linear", metadata={"help": f"one of {', '.join(ARCHITECTURES)}"})
-    backbone: str = field(default="resnet18", metadata={"help": "any timm backbone"})
+    backbone: str = field(
+        default="resnet18",
+        metadata={"help": "a timm name, or a vision encoder of transformers: owner/name or a folder"},
+    )
     pretrained: str = field(
         default="true",
-        metadata={"help": "true (timm's weights), false, or a safetensors file of the backbone"},
+        metadata={"help": "true (the backbone's own weights), false, or a safetensors file of a timm backbone"},
     )
     init_from: str | None = field(
         default=None, metadata={"help": "a saved model whose weights the student starts from (stage two)"}

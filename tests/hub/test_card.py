@@ -170,6 +170,7 @@ def test_every_method_has_a_name_and_all_but_supervised_a_paper() -> None:
 def test_the_base_model_is_told_only_where_its_weights_were_used(settings: dict, expected: str | None) -> None:
     assert base_model("resnet18", settings) == expected
     assert base_model("no_such_network", settings) is None
+    assert base_model("facebook/dinov2-small", settings) == (expected and "facebook/dinov2-small")
 
 
 def test_the_card_tells_the_versions_this_package_declares() -> None:

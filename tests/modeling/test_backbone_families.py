@@ -246,3 +246,30 @@ def test_missing_tensors_start_as_transformers_starts_them(family: str, tmp_path
     for name, tensor in loaded.state_dict().items():
         assert torch.isfinite(tensor.float()).all(), name
         assert name not in info["missing_keys"] or tensor.float().abs().max() < 5, name
+
+
+# what a user names to adapt the attention, in newer and older versions of transformers
+ATTENTION = ["q_proj", "v_proj", "query", "value"]
+
+
+@pytest.mark.parametrize("family", some_fast(name for name in WITH_ATTENTION if name != "swinv2"))
+def test_lora_on_attention(family: str, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft", reason="needs peft")
+    config = peft.LoraConfig(
+        target_modules=ATTENTION, modules_to_save=["head"], r=2, lora_alpha=8, init_lora_weights=False
+    )
+    adapted = peft.get_peft_model(tiny_on("mlic_ml_decoder", family), config).train()
+    adapted(pixel_values=pictures(), labels=targets()).loss.backward()
+    backbone = {name: parameter for name, parameter in adapted.named_parameters() if ".backbone." in name}
+    adapters = {name for name in backbone if "lora_" in name}
+    assert adapters
+    assert {name for name, parameter in backbone.items() if parameter.grad is not None} == adapters
+    adapted.eval()
+    with torch.no_grad():
+        logits = adapted(pixel_values=pictures()).logits
+    adapted.save_pretrained(tmp_path)
+    again = peft.PeftModel.from_pretrained(tiny_on("mlic_ml_decoder", family), tmp_path).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(again(pixel_values=pictures()).logits, logits, rtol=1e-5, atol=1e-6)
+        merged = adapted.merge_and_unload()(pictures()).logits
+    torch.testing.assert_close(merged, logits, rtol=1e-3, atol=1e-4)

@@ -150,6 +150,10 @@ class TestRefusals:
         with pytest.raises(ValueError, match="expected a Hub name, a folder, a config or a model"):
             LinearForImageClassification.from_backbone(backbone, LABELS)
 
+    def test_weights_apart_from_the_backbone(self) -> None:
+        with pytest.raises(ValueError, match=r"pretrained is 'weights.safetensors'; pass the folder"):
+            LinearForImageClassification.from_backbone(Dinov2Config(), LABELS, pretrained="weights.safetensors")
+
     def test_no_such_name(self) -> None:
         with pytest.raises(OSError):
             LinearForImageClassification.from_backbone("nobody/nothing", LABELS)
