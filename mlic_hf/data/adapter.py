@@ -180,7 +180,10 @@ def _label_column(
     if wanted is None and not declared:
         if stream or form in ("ids", "multi_hot"):
             raise ValueError(f"The column {label!r} does not name its labels; pass labels=[...], all in order.")
-        wanted = _names_of(data, label)
+        names = _names_of(data, label, "ignored" in first)
+        if not names:
+            raise ValueError(f"Not one row has a label in the column {label!r}; check it, or pass labels=[...].")
+        wanted = LabelSpace(names)
     space = LabelSpace(declared) if wanted is None else wanted
     if declared and set(declared) != set(space):
         _refuse_other_names(declared, space, label)
@@ -189,25 +192,25 @@ def _label_column(
     column = LabelColumn(form, declared or space.names, space, is_single(feature))
     if is_cheap(data) and not stream:
         if form == "names":
-            _refuse_other_names(sorted(_names_of(data, label)), space, label, all_needed=False)
+            _refuse_other_names(_names_of(data, label, "ignored" in first), space, label, all_needed=False)
         for place, cell in enumerate(cells_of(data, label)):
             column.read(cell, f"Row {place}, column {label!r},")
     return column
 
 
-def _names_of(data: Any, label: str) -> LabelSpace:
-    """All texts of a label column, sorted."""
+def _names_of(data: Any, label: str, with_ignored: bool) -> list[str]:
+    """All texts of a label column and of the column `ignored`, sorted."""
     names: set[Any] = set()
-    for place, cell in enumerate(cells_of(data, label)):
-        names.update(as_list(cell, f"Row {place}, column {label!r},"))
+    for column in [label, "ignored"] if with_ignored else [label]:
+        for place, cell in enumerate(cells_of(data, column)):
+            if cell is not None or column == label:
+                names.update(as_list(cell, f"Row {place}, column {column!r},"))
     if numbers := [name for name in names if not isinstance(name, str)]:
         raise ValueError(
             f"The column {label!r} holds {numbers[0]!r}, and nothing says what that is called; pass "
             "labels=[...], the names in the order of the ids or of the multi-hot cells."
         )
-    if not names:
-        raise ValueError(f"Not one row has a label in the column {label!r}; check the column, or pass labels=[...].")
-    return LabelSpace(sorted(names))
+    return sorted(names)
 
 
 def _refuse_other_names(own: Sequence[str], space: LabelSpace, label: str, all_needed: bool = True) -> None:

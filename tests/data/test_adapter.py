@@ -90,6 +90,9 @@ def test_what_is_unknown_is_ignored() -> None:
     ]
     rows, _ = adapt(named, labels=["c", "a"])
     assert [(row["labels"], row["ignored"]) for row in rows] == [([1], [0]), ([], [])]
+    assert adapt(named)[1].names == ("a", "c")  # a label that is only ever unknown is a label
+    with pytest.raises(ValueError, match=r"1 labels .* not among the labels asked for: 'c'"):
+        adapt(named, labels=["a"])
 
 
 def test_ambiguous_columns_are_told_apart_by_the_user() -> None:
