@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from mlic_hf.losses import soft_margin
-from mlic_hf.methods.base import Method
 from mlic_hf.methods.oass import OASSConfig, oass_objectives
 from mlic_hf.modeling import LinearForImageClassification
 from tests.methods.oass.per_pair import losses_by_pair
+from tests.methods.together import Together
 
 IMAGES, LABELS, SIDE = 16, 20, 224
 #: on average three of the twenty labels are true
 SHARE_TRUE = 0.15
 
 
-def build(backbone: str, device: str) -> tuple[Any, Method, Tensor, Tensor]:
+def build(backbone: str, device: str) -> tuple[Any, Together, Tensor, Tensor]:
     torch.manual_seed(0)
     student = LinearForImageClassification.from_timm(
         backbone,
@@ -39,7 +39,7 @@ def build(backbone: str, device: str) -> tuple[Any, Method, Tensor, Tensor]:
         freeze_batch_norm=True,
     )
     student.train().to(device)
-    method = Method(student, oass_objectives(OASSConfig(), student)).to(device)
+    method = Together(student, oass_objectives(OASSConfig(), student)).to(device)
     method.progress = 1.0
     pixels = torch.randn(IMAGES, 3, SIDE, SIDE)
     labels = (torch.rand(IMAGES, LABELS) < SHARE_TRUE).float()

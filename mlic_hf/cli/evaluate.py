@@ -49,8 +49,8 @@ def score(folder: str, data: Any, arguments: argparse.Namespace) -> tuple[Any, A
     import torch
 
     from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform
+    from mlic_hf.methods.saved_model import load_saved
     from mlic_hf.methods.views import PixelSpec
-    from mlic_hf.runs.models import load_saved
     from mlic_hf.runs.scoring import score_images
 
     model = load_saved(folder, "model").eval()

@@ -47,7 +47,7 @@ def printable(text: str) -> str:
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
-    from mlic_hf.runs.models import load_saved
+    from mlic_hf.methods.saved_model import load_saved
     from mlic_hf.runs.tag_file import TagFile, check_ending
     from mlic_hf.runs.tagging import box_files, find_images, tag
 

@@ -1,4 +1,4 @@
-"""What every method is made of: a student, a list of weighted objectives, and one place that normalises.
+"""What every method is made of: weighted objectives beside the student, and one place that normalises.
 
 The reduction rule: an objective returns its paper's *sum* over the images it is given and, from the targets
 alone, the *count* the paper divides that sum by. Sums and counts add up over micro-batches and processes, so
@@ -9,16 +9,16 @@ part is divided by the images of the global batch as well (`Weighted.per_image`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mlic_hf.losses.gather import world_size
-from mlic_hf.methods.teacher import Teacher
+from mlic_hf.methods.ramp import ramp_share
+from mlic_hf.methods.teachers.protocol import Teacher
 from mlic_hf.methods.views import PixelSpec, convert_pixels
-from mlic_hf.modeling import MultiLabelModel
 
 
 @dataclass
@@ -26,7 +26,7 @@ class MethodBatch:
     """One micro-batch as an objective sees it.
 
     Attributes:
-        pixel_values: (B, 3, H, W) what the student saw.
+        pixel_values: (B, 3, H, W) what the student sees.
         labels: (B, C) in {1, 0, -1}; -1 takes no part.
         student: the student's outputs, with the fields the objectives asked for.
         model: the student itself.
@@ -37,7 +37,7 @@ class MethodBatch:
     pixel_values: Tensor
     labels: Tensor
     student: Any
-    model: MultiLabelModel
+    model: Any
     teacher: Any = None
     progress: float = 0.0
 
@@ -69,7 +69,7 @@ class Objective(nn.Module):
         """The paper's sum over the micro-batch (over the gathered one, if images are coupled), a scalar."""
         raise NotImplementedError
 
-    def after_step(self, model: MultiLabelModel) -> None:
+    def after_step(self, model: nn.Module) -> None:
         """Called after each optimizer step with the student, e.g. to move an averaged copy."""
 
     def companions(self) -> dict[str, nn.Module]:
@@ -79,47 +79,46 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class Weighted:
-    """An objective, its weight in the total, and whether its paper's total is a sum over the batch."""
+    """An objective and how it enters the total.
+
+    Attributes:
+        objective: one term of the loss.
+        weight: its weight.
+        per_image: whether its paper's total is a sum over the batch.
+        ramp: the share of the run in which the weight rises from 0; 0 for all of it from the start.
+    """
 
     objective: Objective
     weight: float
     per_image: bool = True
+    ramp: float = 0.0
 
 
 class Method(nn.Module):
-    """The module that is trained: the student and the trainable parts of its objectives.
+    """What is minimised. It stands beside the student: its only parameters are those of its objectives.
 
     Args:
-        student: an mlic_hf model.
         objectives: what is minimised, with weights; names must be unique.
-        teacher: a frozen teacher, held outside the parameters and the state of this module.
-        student_pixels: the pixels the student wants; its model's own when None.
-        batch_pixels: the pixels a batch holds, which may be larger for a teacher's sake; the student's when None.
+        pixels: the pixels the student wants.
+        teacher: what teaches, held outside the parameters and the state of this module.
     """
 
-    def __init__(
-        self,
-        student: MultiLabelModel,
-        objectives: Sequence[Weighted],
-        teacher: Teacher | None = None,
-        student_pixels: PixelSpec | None = None,
-        batch_pixels: PixelSpec | None = None,
-    ) -> None:
+    def __init__(self, objectives: Sequence[Weighted], pixels: PixelSpec, teacher: Teacher | None = None) -> None:
         super().__init__()
         names = [weighted.objective.name for weighted in objectives]
         if not objectives or len(set(names)) != len(names):
             raise ValueError(f"A method wants at least one objective and unique names, found {names}.")
-        if teacher is None and any(weighted.objective.needs_teacher for weighted in objectives):
-            missing = [w.objective.name for w in objectives if w.objective.needs_teacher]
-            raise ValueError(f"The objectives {missing} need a teacher: give one with --teacher.")
-        self.student = student
-        self.config = student.config
+        missing = [w.objective.name for w in objectives if w.objective.needs_teacher]
+        if teacher is None and missing:
+            raise ValueError(f"The objectives {missing} need a teacher: give one (`teacher`).")
         self.objectives = nn.ModuleDict({weighted.objective.name: weighted.objective for weighted in objectives})
         self.weights = {weighted.objective.name: weighted.weight for weighted in objectives}
         self.per_image = {weighted.objective.name: weighted.per_image for weighted in objectives}
-        self.student_pixels = student_pixels or PixelSpec.of_model(student)
-        self.batch_pixels = batch_pixels or self.student_pixels
-        self.progress = 0.0
+        self.ramps = {weighted.objective.name: weighted.ramp for weighted in objectives}
+        self.pixels = pixels
+        # The batch is as large as the largest model wants it: upsampling would show a teacher nothing new.
+        largest = max(pixels.image_size, teacher.pixels.image_size if teacher is not None else 0)
+        self.batch_pixels = replace(pixels, image_size=largest)
         self._outside = (teacher,)  # a tuple, so that nn.Module does not register it
 
     @property
@@ -136,11 +135,13 @@ class Method(nn.Module):
         """Whether some objective compares images, so that micro-batches are not the same as one batch."""
         return any(objective.couples_images for objective in self._each())
 
+    @property
+    def asks(self) -> dict[str, bool]:
+        """The keyword arguments with which the student gives all that the objectives need."""
+        return _asked(self._each())
+
     def _each(self) -> Iterable[Objective]:
         return self.objectives.values()  # type: ignore[return-value]
-
-    def _asked(self, objectives: Iterable[Objective]) -> dict[str, bool]:
-        return {f"output_{name}": True for objective in objectives for name in objective.needs}
 
     def counts(self, labels: Tensor) -> Tensor:
         """(1 + objectives,) the known images and each objective's count for the targets of a micro-batch (B, C).
@@ -153,73 +154,82 @@ class Method(nn.Module):
         found = [objective.count(labels) for objective in self._each()]
         return torch.stack([known_images(labels), *(zero if n is None else n.float() for n in found)])
 
-    def _denominators(self, totals: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        images = totals[0].clamp_min(1.0)
-        found = {}
-        for position, objective in enumerate(self._each(), start=1):
-            name = objective.name
-            divides = objective.count(labels[:1]) is not None
-            count = totals[position].clamp_min(1e-8) if divides else totals.new_ones(())
-            found[name] = count * images if self.per_image[name] else count
-        return found
-
-    def forward(
+    def look(
         self,
+        model: Any,
         pixel_values: Tensor,
         labels: Tensor,
         second_view: Tensor | None = None,
-        totals: Tensor | None = None,
-        image_id: Any = None,
-    ) -> Mapping[str, Tensor]:
-        """Loss and its parts.
+        image_id: Sequence[str] | None = None,
+        progress: float = 0.0,
+    ) -> MethodBatch:
+        """A batch as the student is to see it, and what the teacher says of it.
 
         Args:
-            pixel_values: (B, 3, H, W).
+            model: the student.
+            pixel_values: (B, 3, H, W), normalised as the student wants.
             labels: (B, C) in {1, 0, -1}.
             second_view: (B, 3, H, W) another augmentation of the same images, for objectives with two views.
-            totals: the `counts` of the global batch; those of this batch alone when None.
             image_id: the images' ids, for a teacher whose answers are looked up.
-
-        Returns:
-            `loss` (whose mean over processes is the global loss), `logits`, and every part before its weight.
+            progress: the share of the run that is done.
         """
-        scale = 1 if totals is None else world_size()
-        totals = self.counts(labels) if totals is None else totals
         if self.views > 1:
             if second_view is None:
                 raise ValueError("This method compares two views of an image, but the batch has no `second_view`.")
             pixel_values = torch.cat([pixel_values, second_view])
             labels = torch.cat([labels, labels])
-        batch = self._run_models(pixel_values, labels, image_id)
-        denominators = self._denominators(totals, labels)
-        parts, loss = {}, 0.0
-        for objective in self._each():
-            name = objective.name
-            # A coupled objective sees all processes' images already, on every process.
-            factor = 1 if objective.couples_images else scale
-            parts[name] = objective(batch) * factor / denominators[name].to(labels.device)
-            loss = loss + self.weights[name] * parts[name]
-        detached = {name: part.detach() for name, part in parts.items()}
-        return {"loss": loss, "logits": batch.student.logits, **detached}  # type: ignore[dict-item]
-
-    def _run_models(self, pixel_values: Tensor, labels: Tensor, image_id: Any) -> MethodBatch:
-        seen = convert_pixels(pixel_values, self.batch_pixels, self.student_pixels)
-        student = self.student(seen, **self._asked(self._each()))
+            image_id = None if image_id is None else [*image_id, *image_id]
         taught = None
         if self.teacher is not None:
-            asked: dict[str, Any] = dict(self._asked(o for o in self._each() if o.needs_teacher))
-            if self.teacher.by_image:
-                asked["image_id"] = image_id
-            taught = self.teacher(pixel_values, self.batch_pixels, **asked)
-        return MethodBatch(seen, labels, student, self.student, taught, self.progress)
+            asked = _asked(objective for objective in self._each() if objective.needs_teacher)
+            taught = self.teacher(pixel_values, self.batch_pixels, image_id=image_id, **asked)
+        seen = convert_pixels(pixel_values, self.batch_pixels, self.pixels)
+        return MethodBatch(seen, labels, None, model, taught, progress)
 
-    def after_step(self) -> None:
+    def forward(self, batch: MethodBatch, totals: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch that the student has answered (`batch.student`), and its parts.
+
+        Args:
+            batch: the micro-batch.
+            totals: the `counts` of the global batch; those of this batch alone when None.
+
+        Returns:
+            The loss, whose mean over processes is the global loss, and every part, detached, before its weight.
+        """
+        scale = 1 if totals is None else world_size()
+        if totals is None:
+            totals = self.counts(batch.labels[: len(batch.labels) // self.views])
+        parts: dict[str, Tensor] = {}
+        loss: Any = 0.0
+        for objective, denominator in zip(self._each(), self._denominators(totals, batch.labels)):
+            # A coupled objective sees all processes' images already, on every process.
+            factor = 1 if objective.couples_images else scale
+            part = objective(batch) * factor / denominator.to(batch.labels.device)
+            weight = self.weights[objective.name] * ramp_share(batch.progress, self.ramps[objective.name])
+            loss = loss + weight * part
+            parts[objective.name] = part.detach()
+        return loss, parts
+
+    def _denominators(self, totals: Tensor, labels: Tensor) -> list[Tensor]:
+        images = totals[0].clamp_min(1.0)
+        found = []
+        for position, objective in enumerate(self._each(), start=1):
+            divides = objective.count(labels[:1]) is not None
+            count = totals[position].clamp_min(1e-8) if divides else totals.new_ones(())
+            found.append(count * images if self.per_image[objective.name] else count)
+        return found
+
+    def after_step(self, model: nn.Module) -> None:
         for objective in self._each():
-            objective.after_step(self.student)
+            objective.after_step(model)
 
-    def companions(self) -> dict[str, nn.Module]:
+    def companions(self) -> Mapping[str, nn.Module]:
         return {
             f"{objective.name}.{key}": module
             for objective in self._each()
             for key, module in objective.companions().items()
         }
+
+
+def _asked(objectives: Iterable[Objective]) -> dict[str, bool]:
+    return {f"output_{name}": True for objective in objectives for name in sorted(objective.needs)}

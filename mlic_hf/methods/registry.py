@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,52 @@ def get_method(key: str) -> MethodSpec:
     return importlib.import_module(FOLDERS[key]).METHOD
 
 
-def extra_objectives(terms: dict[str, float], student: MultiLabelModel, teacher: Any) -> list[Weighted]:
+def spec_of(config: Any) -> MethodSpec:
+    """The method whose settings these are.
+
+    Raises:
+        ValueError: if no method has settings of this type.
+    """
+    for key in FOLDERS:
+        spec = get_method(key)
+        if isinstance(config, spec.config):
+            return spec
+    raise ValueError(
+        f"method is a {type(config).__name__}; expected a key ({', '.join(FOLDERS)}), a method's settings, a mapping "
+        "of both to weights, or a list of Weighted objectives."
+    )
+
+
+def build_objectives(method: Any, student: MultiLabelModel, teacher: Any = None) -> list[Weighted]:
+    """The weighted objectives that a user's `method` means.
+
+    Args:
+        method: a key ("l2d": its default settings), a method's settings (`L2DConfig(weight_mld=5)`), several of them
+            as a mapping ({"l2d": L2DConfig(), "mulcon.contrast": 0.5}: a key with its settings or None for the
+            default ones, or "key.loss" with the weight of that loss alone), or a list of `Weighted`.
+        student: the model that is trained.
+        teacher: what teaches it, or None.
+
+    Raises:
+        ValueError: for an unknown key, loss or type, or a method that needs a teacher without one.
+    """
+    if isinstance(method, Mapping):
+        whole = {key: value for key, value in method.items() if "." not in key}
+        found = [
+            weighted
+            for key, config in whole.items()
+            for weighted in build_objectives(key if config is None else config, student, teacher)
+        ]
+        return found + extra_objectives({k: v for k, v in method.items() if k not in whole}, student, teacher)
+    if isinstance(method, Sequence) and not isinstance(method, str):
+        return list(method)
+    spec = get_method(method) if isinstance(method, str) else spec_of(method)
+    if spec.needs_teacher and teacher is None:
+        raise ValueError(f"{spec.title} distils, so it needs a teacher: give one (`teacher`).")
+    return list(spec.objectives(spec.config() if isinstance(method, str) else method, student, teacher))
+
+
+def extra_objectives(terms: Mapping[str, float], student: MultiLabelModel, teacher: Any) -> list[Weighted]:
     """Objectives borrowed from other methods, so that methods combine.
 
     Args:

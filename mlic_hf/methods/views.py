@@ -34,7 +34,7 @@ def convert_pixels(pixels: Tensor, source: PixelSpec, target: PixelSpec) -> Tens
 
     Args:
         pixels: (B, 3, H, W), normalised as `source` says.
-        source: the view the pixels have.
+        source: the normalisation the pixels have.
         target: the view wanted; another size is reached by antialiased bilinear interpolation.
 
     Returns:

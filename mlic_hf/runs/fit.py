@@ -19,18 +19,16 @@ from filelock import FileLock, Timeout
 from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from mlic_hf.data import collate
 from mlic_hf.hub.privacy import command_line, publishable
 from mlic_hf.methods.base import Method
-from mlic_hf.methods.registry import FOLDERS, extra_objectives, get_method
+from mlic_hf.methods.registry import FOLDERS, build_objectives, extra_objectives
 from mlic_hf.methods.views import PixelSpec
-from mlic_hf.metrics import bootstrap_map, tune_thresholds
-from mlic_hf.modeling import MultiLabelImageProcessor
+from mlic_hf.metrics import bootstrap_map, multilabel_metrics, tune_thresholds
 from mlic_hf.runs.data import Data, evaluation_set, training_set
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.settings import Settings, settings_of
 from mlic_hf.training import MultiLabelTrainer
-from mlic_hf.training.checkpoint import find_checkpoints, publish, set_aside_unfinished
+from mlic_hf.training.checkpoint import find_checkpoints, set_aside_unfinished
 
 logger = logging.getLogger(__name__)
 RUN = "run.json"
@@ -139,19 +137,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def make_method(settings: Settings, data: Data, teacher: Any) -> Method:
-    """The student with the objectives of the method and those borrowed from others."""
-    student = build_model(settings.run, data.labels.names)
-    spec = get_method(settings.run.method)
-    objectives = list(spec.objectives(settings.method, student, teacher))
-    objectives += extra_objectives(settings.run.extra_losses, student, teacher)
-    own = PixelSpec.of_model(student)
-    largest = max([own.image_size] + ([] if teacher is None else [teacher.pixels.image_size]))
-    # The batch is as large as the largest model wants it; the student sees it reduced.
-    batch_pixels = PixelSpec(largest, own.mean, own.std)
-    return Method(student, objectives, teacher, student_pixels=own, batch_pixels=batch_pixels)
-
-
 def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
     """Train one model, or take it up where it was left, or just read it if it is done.
 
@@ -194,9 +179,8 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         disable_progress_bar()  # of saving weights; that of the steps stays
         trainer = make_trainer(settings, data, teacher)
         trainer.train(resume_from_checkpoint=resume)
-        if not args.load_best_model_at_end and main_process:
-            publish(find_checkpoints(folder)[-1], folder)  # the last epoch's weights are the result
         told |= results(trainer, settings, data)
+        trainer.save_model()
         told["finished"] = True
         if main_process:
             write_run(folder, told)
@@ -226,41 +210,48 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrainer:
-    """The trainer of a run with its three data sets."""
+    """The trainer of a run: a new student, the method with the losses borrowed from others, the data."""
     run, args = settings.run, settings.training
-    method = make_method(settings, data, teacher)
-    seed = args.seed if args.data_augmentation_seed is None else args.data_augmentation_seed
+    student = build_model(run, data.labels.names)
+    objectives = build_objectives(settings.method, student, teacher)
+    objectives += extra_objectives(run.extra_losses, student, teacher)
+    method = Method(objectives, PixelSpec.of_model(student), teacher)
+    seed = args.seed if args.data_seed is None else args.data_seed
     return MultiLabelTrainer(
-        method,
+        student,
         args,
         train_dataset=training_set(run, data, method.batch_pixels, method.views, seed),
-        eval_dataset=evaluation_set(run, data, method.student_pixels, run.eval_split, "eval_split"),
-        data_collator=collate,
-        processing_class=MultiLabelImageProcessor.for_model(method.student),
+        eval_dataset=evaluation_set(run, data, method.pixels, run.eval_split, "eval_split"),
+        method=method,
     )
 
 
+def score(trainer: MultiLabelTrainer, dataset: Any, prefix: str) -> tuple[Any, Any, dict[str, float]]:
+    """Scores (N, C) in [0, 1] and labels (N, C) of a data set, and all metrics with the prefix."""
+    output = trainer.predict(dataset, metric_key_prefix=prefix)
+    # in double precision, where confident logits keep their order
+    scores = torch.from_numpy(output.predictions).double().sigmoid().numpy()
+    metrics = multilabel_metrics(scores, output.label_ids)
+    return scores, output.label_ids, {f"{prefix}_{name}": value for name, value in metrics.items()}
+
+
 def results(trainer: MultiLabelTrainer, settings: Settings, data: Data) -> dict[str, Any]:
-    """Scores of the best weights on validation and test, and thresholds tuned on validation into the config."""
+    """Scores of the best weights on validation and test; thresholds tuned on validation go into the config."""
     run = settings.run
-    scores, labels, metrics = trainer.test(trainer.eval_dataset, "eval")
-    thresholds = tune_thresholds(scores, labels)
-    student = trainer.method.student
-    student.config.thresholds = [round(float(value), 6) for value in thresholds]
-    if trainer.args.should_save:
-        for place in (".", "plain", "ema"):
-            if (Path(trainer.args.output_dir) / place / "config.json").is_file():
-                student.config.save_pretrained(Path(trainer.args.output_dir) / place)
-    test = evaluation_set(run, data, trainer.method.student_pixels, run.test_split, "test_split")
-    told = {"metrics": metrics, "weights": trainer.scores}
+    scores, labels, metrics = score(trainer, trainer.eval_dataset, "eval")
+    trainer.model.config.thresholds = [round(float(value), 6) for value in tune_thresholds(scores, labels)]
+    test = evaluation_set(run, data, trainer.method.pixels, run.test_split, "test_split")
     if test is not None:
-        scores, labels, tested = trainer.test(test, "test")
+        scores, labels, tested = score(trainer, test, "test")
         interval = bootstrap_map(scores, labels)
-        told["metrics"] = metrics | tested | {"test_mAP_low": interval.low, "test_mAP_high": interval.high}
-    told["parameters"] = sum(p.numel() for p in student.parameters())
-    told["steps"] = trainer.state.global_step
-    told["log"] = trainer.state.log_history
-    return told
+        metrics |= tested | {"test_mAP_low": interval.low, "test_mAP_high": interval.high}
+    return {
+        "metrics": metrics,
+        "weights": trainer.scores,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "steps": trainer.state.global_step,
+        "log": trainer.state.log_history,
+    }
 
 
 def write_run(folder: Path, told: dict[str, Any]) -> None:

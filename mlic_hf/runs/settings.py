@@ -183,3 +183,30 @@ def build(values: dict[str, Any], method: str) -> Settings:
     run = of(RunOptions)
     run.method = method
     return Settings(run, of(MultiLabelTrainingArguments), of(spec.config, f"{method}."), {**values, "method": method})
+
+
+def resolve(given: Mapping[str, Any], default_method: str) -> Settings:
+    """Typed settings from what a user gave, over the recipe that it names.
+
+    Without a recipe and without a data set, the method's recipe for the embedded data set holds.
+
+    Args:
+        given: setting -> value.
+        default_method: the method when neither recipe nor user says.
+
+    Raises:
+        ValueError: for unknown or wrong settings, naming file and key.
+    """
+    known = settings_of(list(FOLDERS))
+    check_known(list(given), known, "The call")
+    path = given.get("config")
+    embedded = EMBEDDED / f"{given.get('method', default_method)}.yaml"
+    if path is None and "dataset" not in given and embedded.is_file():
+        path = str(embedded)
+    recipe = {} if path is None else read_recipe(path)
+    check_known(list(recipe), known, f"The recipe {path}")
+    values = {**recipe, **given}
+    for section in ("teacher_run", "alone_run", "mulcon.stage_one"):
+        changed = convert(section, values.get(section, {}), dict)
+        check_known(list(changed), known, f"The section {section}")
+    return build(values, str(values.get("method", default_method)))

@@ -7,12 +7,13 @@ from typing import Any
 
 from accelerate import PartialState
 
+from mlic_hf.methods.psd.part_teachers import load_part_teachers
 from mlic_hf.methods.registry import get_method
+from mlic_hf.methods.teachers import as_teacher
 from mlic_hf.runs.data import Data, load_data
 from mlic_hf.runs.fit import fit, only
-from mlic_hf.runs.models import load_teacher
 from mlic_hf.runs.settings import Settings
-from mlic_hf.runs.teachers import cached_logits, load_part_teachers, make_jobs, make_partitions, train_all
+from mlic_hf.runs.teachers import cached_logits, make_jobs, make_partitions, train_all
 
 
 def run(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -59,7 +60,7 @@ def one_teacher(settings: Settings, data: Data, folder: Path, outcome: dict[str,
         stage = only(settings, settings.run.teacher_run, method="supervised", output_dir=str(folder / "teacher"))
         outcome["teacher"] = fit(stage, data)
         place = str(folder / "teacher")
-    return load_teacher(place, data.labels.names, settings.run.teacher_half), {"teacher": place}
+    return as_teacher(place, data.labels.names, settings.run.teacher_half), {"teacher": place}
 
 
 def part_teachers(settings: Settings, data: Data, folder: Path, outcome: dict[str, Any]) -> tuple[Any, dict[str, str]]:
@@ -70,6 +71,7 @@ def part_teachers(settings: Settings, data: Data, folder: Path, outcome: dict[st
             jobs = make_jobs(settings, make_partitions(settings, data, place), place)
             train_all(jobs, settings.method.jobs)
         PartialState().wait_for_everyone()
-    teachers = load_part_teachers(settings, data, place)
+    own = settings.method
+    teachers = load_part_teachers(place, data.labels.names, own.kinds, settings.run.teacher_half, own.stack_teachers)
     answers = cached_logits(settings, data, teachers, place) if settings.method.cache_logits else teachers
     return answers, {"teachers": str(place)}

@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader
 from mlic_hf.data import collate
 from mlic_hf.hub.privacy import publishable
 from mlic_hf.methods.registry import FOLDERS, get_method
+from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.runs.data import Data, evaluation_set
 from mlic_hf.runs.fit import RUN, identity, only, with_defaults
 from mlic_hf.runs.jobs import Job, logs_of, run_jobs
-from mlic_hf.runs.models import load_saved
 from mlic_hf.runs.settings import Settings, check_known, flatten, read_mapping, settings_of
 
 BASELINE = "baseline"

@@ -24,7 +24,6 @@ from mlic_hf.methods.views import PixelSpec
 from mlic_hf.runs.data import Data, training_set
 from mlic_hf.runs.fit import RUN, only, same_settings
 from mlic_hf.runs.jobs import Job, logs_of, run_jobs
-from mlic_hf.runs.models import load_teacher
 from mlic_hf.runs.settings import Settings
 
 
@@ -97,28 +96,6 @@ def train_all(jobs: Sequence[PartJob], at_once: int) -> list[dict[str, Any]]:
             f"{len(failed)} of {len(jobs)} teachers failed; their logs: {logs_of(failed)}. Start again to resume."
         )
     return [told for job in jobs if (told := job.told()) is not None]
-
-
-def load_part_teachers(settings: Settings, data: Data, folder: Path) -> PartTeachers:
-    """The teachers of a folder, matched to the data's labels by name.
-
-    Raises:
-        FileNotFoundError: if a partition or a teacher is missing.
-        ValueError: if labels do not match.
-    """
-    partitions = {kind: Partition.load(folder / kind / FILE_NAME) for kind in settings.method.kinds}
-    teachers: dict[str, list] = {}
-    for kind, partition in partitions.items():
-        teachers[kind] = []
-        for part in range(partition.num_parts):
-            place = folder / kind / f"part_{part}"
-            if not (place / "config.json").is_file():
-                raise FileNotFoundError(
-                    f"There is no teacher of part {part} of the {kind} partition in {place}; train it with "
-                    "`mlic train_teachers`."
-                )
-            teachers[kind].append(load_teacher(str(place), None, settings.run.teacher_half))
-    return PartTeachers(teachers, partitions, data.labels.names, settings.method.stack_teachers)
 
 
 def cached_logits(settings: Settings, data: Data, teachers: PartTeachers, folder: Path) -> LogitCache:

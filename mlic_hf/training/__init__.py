@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
-from mlic_hf.training.ema import MovingAverage
+from mlic_hf.training.average import MovingAverage
 from mlic_hf.training.trainer import MultiLabelTrainer
 
 __all__ = ["MovingAverage", "MultiLabelTrainer", "MultiLabelTrainingArguments"]

@@ -7,43 +7,31 @@ A checkpoint's root is the better of the plain and the averaged weights; the oth
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import PreTrainedModel
+
+from mlic_hf.training import guards
 
 UNFINISHED = "unfinished"
 WEIGHTS = "weights.json"
-STATE = "loop_state.json"
+MODEL = "model.safetensors"
+ADAPTER = "adapter_model.safetensors"
 METHOD = "method.safetensors"
 COMPANIONS = "companions.safetensors"
-MODEL = "model.safetensors"
-#: what belongs to the model in a checkpoint, not to the run that made it
-RUN_ONLY = ("optimizer.pt", "scheduler.pt", "scaler.pt", "trainer_state.json", STATE, METHOD, COMPANIONS)
-
-
-def save_models(
-    folder: Path, student: PreTrainedModel, averaged: PreTrainedModel | None, scores: Mapping[str, float | None]
-) -> None:
-    """Write plain and averaged weights, the better one (by score; the plain one without scores) at the root."""
-    plain, ema = scores.get("plain"), scores.get("ema")
-    ema_wins = averaged is not None and plain is not None and ema is not None and ema > plain
-    root = "ema" if ema_wins else "plain"
-    models = {"plain": student} if averaged is None else {"plain": student, "ema": averaged}
-    for name, model in models.items():
-        model.save_pretrained(folder if name == root else folder / name)
-    told = {"format_version": 1, "root": root, "scores": {name: scores.get(name) for name in models}}
-    (folder / WEIGHTS).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+STATE = "loop_state.json"
 
 
 def read_weights(folder: Path) -> dict[str, Any]:
-    """What `weights.json` of a checkpoint says.
+    """What `weights.json` of a saved model says: which weights are its root, and their scores.
 
     Raises:
         ValueError: if the file is missing or of another format.
@@ -57,27 +45,81 @@ def read_weights(folder: Path) -> dict[str, Any]:
     return told
 
 
-def load_models(folder: Path, student: nn.Module, averaged: nn.Module | None) -> dict[str, float | None]:
-    """Read plain and averaged weights back; returns their scores.
+def write_weights(folder: Path, root: str, scores: Mapping[str, float | None]) -> None:
+    """Say which weights lie at the root of a folder and how both scored."""
+    told = {"format_version": 1, "root": root, "scores": dict(scores)}
+    (folder / WEIGHTS).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def place_of(folder: Path, kind: str) -> Path:
+    """Where the "plain" or "ema" weights of a saved model lie.
 
     Raises:
-        ValueError: if the checkpoint lacks the average that the run wants.
+        ValueError: if it has none of this kind.
     """
     told = read_weights(folder)
-    for name, model in (("plain", student), ("ema", averaged)):
-        if model is None:
-            continue
-        if name not in told["scores"]:
-            raise ValueError(f"{folder} holds no {name} weights, but this run keeps them (ema_decay): start anew.")
-        path = (folder if told["root"] == name else folder / name) / MODEL
-        model.load_state_dict(load_file(path))
-    return told["scores"]
+    if kind not in told["scores"]:
+        raise ValueError(f"{folder} holds no {kind} weights, but this run keeps them (ema_decay): start anew.")
+    return folder if told["root"] == kind else folder / kind
 
 
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors to a safetensors file; nothing when there are none."""
+def load_weights(model: Any, folder: Path) -> None:
+    """Put saved weights into a model, or those of its adapter where it is a PEFT model."""
+    if (folder / ADAPTER).is_file():
+        from peft import set_peft_model_state_dict
+
+        set_peft_model_state_dict(model, load_file(folder / ADAPTER))
+    else:
+        model.load_state_dict(load_file(folder / MODEL))
+
+
+def save_tensors(path: Path, module: nn.Module) -> None:
+    """Write a module's tensors to a safetensors file; nothing when there are none."""
+    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}
     if tensors:
-        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
+        save_file(tensors, path)
+
+
+def load_tensors(path: Path, module: nn.Module) -> None:
+    """Read what `save_tensors` wrote."""
+    if module.state_dict():
+        module.load_state_dict(load_file(path))
+
+
+@contextmanager
+def whole_or_absent(args: Any, step: int, wait: Any) -> Iterator[Path]:
+    """Let a checkpoint be written elsewhere and give it its name once it is whole.
+
+    Args:
+        args: the trainer's settings, whose `output_dir` points elsewhere meanwhile.
+        step: the checkpoint is `checkpoint-<step>`.
+        wait: brings all processes together.
+
+    Yields:
+        Where the checkpoint will lie, relative to both places, once it has been written.
+    """
+    output_dir = Path(args.output_dir)
+    staging = output_dir / UNFINISHED
+    if args.should_save:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+    wait()
+    args.output_dir = str(staging)
+    try:
+        with guards.explain_full_disk(staging):
+            yield staging
+    finally:
+        args.output_dir = str(output_dir)
+    wait()
+    if args.should_save:
+        (written,) = staging.rglob(f"checkpoint-{step}")
+        final = output_dir / written.relative_to(staging)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            final.rename(staging / "replaced")
+        os.replace(written, final)
+        shutil.rmtree(staging)
+    wait()
 
 
 def set_aside_unfinished(output_dir: Path) -> Path | None:
@@ -114,13 +156,8 @@ def rotate(output_dir: Path, keep: int | None, best: Path | None) -> None:
             shutil.rmtree(path)
 
 
-def publish(checkpoint: Path, output_dir: Path) -> None:
-    """Copy the model files of a checkpoint (weights of both kinds, config, processor) to the run's folder."""
-    for path in checkpoint.iterdir():
-        if path.name in RUN_ONLY or path.name.startswith("rng_state"):
-            continue
-        target = output_dir / path.name
-        if path.is_dir():
-            shutil.copytree(path, target, dirs_exist_ok=True)
-        else:
-            shutil.copy2(path, target)
+@torch.no_grad()
+def share_buffers(tensors: list[torch.Tensor]) -> None:
+    """Give every process the first one's buffers: batch-norm statistics are each process's own while it trains."""
+    for tensor in tensors:
+        torch.distributed.broadcast(tensor, src=0)

@@ -1,4 +1,4 @@
-"""What stops a run early and says why: losses that are not finite, memory or disk that ran out."""
+"""What stops a run early and says why: gradients that are not finite, memory or disk that ran out."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ import torch
 from torch import Tensor, nn
 
 
-def is_finite_everywhere(loss: Tensor, accelerator: Any) -> bool:
-    """Whether the loss is finite on all processes, so that all take or leave the step together."""
-    finite = torch.isfinite(loss.detach()).float()
-    return bool(accelerator.reduce(finite, reduction="sum") == accelerator.num_processes)
-
-
 def refuse_non_finite(
-    skipped: int, args: Any, step: int, loss: Tensor, parts: Mapping[str, Tensor], inputs: Mapping[str, Any]
+    step: int, parts: Mapping[str, Tensor], modules: Sequence[nn.Module], images: Sequence[str]
 ) -> None:
-    """Stop the run, unless a bounded number of bad steps may be skipped.
+    """Stop the run at a gradient that is not finite.
+
+    Args:
+        step: the number of the step, from 1.
+        parts: the loss ("") of the step, and its parts.
+        modules: what is trained.
+        images: the images of the step.
 
     Raises:
-        FloatingPointError: naming the step, the part of the loss that broke and the images of the batch.
+        FloatingPointError: naming the step, the part of the loss or the parameters that broke, and the images.
     """
-    if skipped <= args.max_skipped_steps:
-        return
-    broken = [name for name, part in parts.items() if not torch.isfinite(part)]
+    broken = [name for name, part in parts.items() if name and not torch.isfinite(part)]
+    if broken:
+        what = f"The loss of step {step} is not finite ({', '.join(broken)}"
+    else:
+        named = [item for module in modules for item in module.named_parameters()]
+        names = [name for name, p in named if p.grad is not None and not torch.isfinite(p.grad).all()]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        what = f"The gradients of step {step} are not finite though its loss is (in {', '.join(names[:3])}{more}"
     raise FloatingPointError(
-        f"The loss of step {step + 1} is {loss.item()} (parts that are not finite: {', '.join(broken) or 'none here'}"
-        f"; images: {', '.join(map(str, inputs.get('image_id', ['unknown'])))}). Lower the learning rate or the mixed "
-        f"precision, look at these images, or allow skips with --max_skipped_steps."
+        f"{what}; images: {', '.join(map(str, images)) or 'unknown'}). Lower the learning rate or the mixed "
+        "precision, look at these images, or allow some skips (max_skipped_steps)."
     )
 
 
@@ -52,34 +56,6 @@ def refuse_sharded_parameters(fsdp: bool, accelerator: Any) -> None:
         )
 
 
-@torch.no_grad()
-def broken_gradients(method: nn.Module) -> list[str]:
-    """The parameters whose gradients are not finite."""
-    found = {name: p.grad for name, p in method.named_parameters() if p.grad is not None}
-    if not found:
-        return []
-    norms = torch.stack(torch._foreach_norm(list(found.values())))
-    if torch.isfinite(norms.sum()):  # one look at the device a step
-        return []
-    return [name for name, grad in found.items() if not torch.isfinite(grad).all()]
-
-
-def refuse_broken_gradients(skipped: int, args: Any, step: int, broken: Sequence[str], images: Sequence[str]) -> None:
-    """Stop the run at gradients that are not finite, unless a bounded number of bad steps may be skipped.
-
-    Raises:
-        FloatingPointError: naming the step, the parameters and the images of the step.
-    """
-    if skipped <= args.max_skipped_steps:
-        return
-    more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-    raise FloatingPointError(
-        f"The gradients of step {step + 1} are not finite though its loss is, in {', '.join(broken[:3])}{more} "
-        f"(images: {', '.join(map(str, images)) or 'unknown'}). Lower the learning rate or the mixed precision, look "
-        "at these images, or allow skips with --max_skipped_steps."
-    )
-
-
 @contextlib.contextmanager
 def explain_out_of_memory(args: Any) -> Iterator[None]:
     """Turn an out-of-memory error into one that says which batch was too large and what to change."""
@@ -88,9 +64,9 @@ def explain_out_of_memory(args: Any) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         size, steps = args.per_device_train_batch_size, args.gradient_accumulation_steps
         raise torch.OutOfMemoryError(
-            f"Memory ran out with {size} images a process. Use --per_device_train_batch_size {max(1, size // 2)} "
-            f"--gradient_accumulation_steps {steps * 2} (the same result for per-image losses), mixed precision "
-            f"(--bf16 true) or --gradient_checkpointing true."
+            f"Memory ran out with {size} images a process. Use per_device_train_batch_size {max(1, size // 2)} with "
+            f"gradient_accumulation_steps {steps * 2} (the same result for per-image losses), mixed precision "
+            f"(bf16) or gradient_checkpointing."
         ) from error
 
 

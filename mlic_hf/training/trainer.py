@@ -1,48 +1,65 @@
-"""One trainer for all methods."""
+"""One trainer for all methods: transformers' own, with the student as its model and the method as its loss."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
+from torch.utils.data import Sampler
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from mlic_hf.data import EpochSampler
+from mlic_hf.data import EpochSampler, collate, mixup
+from mlic_hf.losses.gather import world_size
 from mlic_hf.methods.base import Method
-from mlic_hf.metrics import multilabel_metrics
+from mlic_hf.methods.registry import build_objectives
+from mlic_hf.methods.soft_labels import refuse_soft_labels
+from mlic_hf.methods.teachers import as_teacher, list_labels
+from mlic_hf.methods.views import PixelSpec
+from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import checkpoint, guards
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
+from mlic_hf.training.average import MovingAverage
 from mlic_hf.training.batch_norm import prepare_batch_norm
-from mlic_hf.training.ema import MovingAverage
 from mlic_hf.training.even_batches import EvenSampler, UnlabelledRepeats
-from mlic_hf.training.optimizers import build_optimizer
-from mlic_hf.training.schedules import build_schedule
+from mlic_hf.training.examples import evaluation_examples, training_examples
+from mlic_hf.training.measures import image_loss, is_better, measure
+from mlic_hf.training.optimizers import adam, parameter_groups
+from mlic_hf.training.schedules import one_cycle, step, steps_per_epoch
 
 logger = logging.getLogger(__name__)
-#: what an evaluation while training says; `test` gives every metric
-TOLD_EACH_EPOCH = ("mAP", "CF1", "OF1", "labels_without_positives")
 
 
 class MultiLabelTrainer(Trainer):
-    """Trains a `Method`, evaluates its student alone, keeps plain and averaged weights.
+    """Trains a student by any method, on any pictures with labels.
 
-    What it adds to transformers' Trainer: sums and counts normalised over the global batch (processes and
-    accumulation), named loss parts in the log, an average of the weights that is evaluated and saved beside the
-    plain ones (`eval_mAP` is the better of `eval_plain_mAP` and `eval_ema_mAP`), the papers' optimizers and
-    schedules, checkpoints that are whole or not there, and guards.
+    What it adds to transformers' Trainer: a method as the loss, its sums and counts normalised over the global batch
+    (processes and accumulation), its named parts in the log, an average of the weights that is evaluated and saved
+    beside the plain ones (`eval_mAP` is the better of `eval_plain_mAP` and `eval_ema_mAP`), checkpoints that are
+    whole or not there, and guards. `loss` and `eval_loss` are per image; `eval_loss` is the binary cross-entropy.
 
     Args:
-        model: the method.
-        args: the settings.
-        kwargs: what transformers' Trainer takes (train_dataset, eval_dataset, data_collator, processing_class).
+        model: the student, a model of this library (or one wrapped by PEFT); None with `model_init`.
+        args: `MultiLabelTrainingArguments`, or plain `TrainingArguments`.
+        data_collator: makes batches of examples; stacks tensors and keeps lists when None.
+        train_dataset: a `datasets.Dataset`, list, ... of pictures and labels (see `mlic_hf.data.adapt`), or a dataset
+            of examples {pixel_values, labels[, second_view, image_id]}.
+        eval_dataset: the same, or several by name.
+        processing_class: the image processor that is saved with the model; the model's own when None.
+        method: a key ("l2d"), a method's settings (`L2DConfig(weight_mld=5)`), several of them, or objectives:
+            see `mlic_hf.methods.registry.build_objectives`.
+        teacher: what teaches: a folder, a Hub name, a model, or a `Teacher`.
+        transform: the training images' pipeline: a paper's by name, a `TransformConfig`, or a function.
+        compute_metrics: your own metrics of an `EvalPrediction` of logits and labels, beside which `loss` is told.
+        kwargs: what else transformers' Trainer takes.
+
+    Raises:
+        ValueError: for a method without the teacher it needs, labels that do not match, or an argument that would
+            have no effect.
     """
 
     args: MultiLabelTrainingArguments
@@ -50,50 +67,118 @@ class MultiLabelTrainer(Trainer):
     optimizer: Any
     lr_scheduler: Any
     control: Any
+    model: Any
+    processing_class: Any
+    # Losses arrive normalised over processes and accumulation: transformers must not divide again.
+    loss_is_scaled_for_ga = True
 
-    def __init__(self, model: Method, args: MultiLabelTrainingArguments, **kwargs: Any) -> None:
-        prepare_batch_norm(model, args.batch_norm)
-        kwargs.setdefault("compute_metrics", self._metrics)
-        # One process uses one GPU: transformers would cut its batch for all that it sees, unknown to the counts.
-        args._n_gpu = min(args.n_gpu, 1)
-        if args.world_size > 1 and kwargs.get("train_dataset") is not None:
-            kwargs["train_dataset"] = UnlabelledRepeats(kwargs["train_dataset"])
-        super().__init__(model=model, args=args, **kwargs)
+    def __init__(
+        self,
+        model: Any = None,
+        args: TrainingArguments | None = None,
+        data_collator: Any = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        *,
+        method: Any = "supervised",
+        teacher: Any = None,
+        transform: Any = "l2d",
+        compute_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.get("compute_loss_func") is not None:
+            raise ValueError("compute_loss_func would take the method's place: write an Objective (docs/trainer.md).")
+        args = MultiLabelTrainingArguments.of(args or MultiLabelTrainingArguments(output_dir="tmp_trainer"))
+        self.args, self.wanted, self.teacher = args, method, teacher
+        self.average: MovingAverage | None = None
+        self.holds = "plain"  # which weights the model has: its plain or its averaged ones
+        self.scores: dict[str, float] = {}  # of both, as long as they are those that were measured
+        self.skipped_steps = 0
+        self._own_metrics = compute_metrics
+        self._seed = args.seed if args.data_seed is None else args.data_seed  # of order, augmentation and mixing
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self._step_sums: dict[str, Tensor] = {}
+        self._step_images: list[str] = []
+        self._resumed: Path | None = None
+        self._order: EpochSampler | EvenSampler | None = None
+        self._schedule: Any = None
+        super().__init__(
+            model,
+            args,
+            data_collator or collate,
+            train_dataset,
+            eval_dataset,
+            processing_class,
+            compute_metrics=self._measure,
+            **kwargs,
+        )
         guards.refuse_sharded_parameters(self.is_fsdp_enabled, self.accelerator)
-        self.method = model
-        if model.couples_images and args.gradient_accumulation_steps > 1:
+        self.model_accepts_loss_kwargs = True  # transformers before `loss_is_scaled_for_ga`
+        if model is not None:
+            self.take(self.model)
+        if self.processing_class is None:
+            self.processing_class = MultiLabelImageProcessor.for_model(self.model)
+        self.train_dataset = training_examples(
+            train_dataset,
+            list_labels(self.model),
+            self.method.batch_pixels,
+            transform,
+            self.method.views,
+            self._seed,
+        )
+        if args.world_size > 1 and hasattr(self.train_dataset, "__len__"):
+            self.train_dataset = UnlabelledRepeats(self.train_dataset)
+        self.eval_dataset = self._evaluated(eval_dataset)
+        self.add_callback(_Hooks(self))
+
+    def take(self, model: Any) -> None:
+        """Make the method for a student: its objectives, its teacher, what is trained beside it."""
+        if isinstance(self.wanted, Method):
+            self.method = self.wanted
+        else:
+            self.teacher = as_teacher(self.teacher, list_labels(model))
+            objectives = build_objectives(self.wanted, model, self.teacher)
+            self.method = Method(objectives, PixelSpec.of_model(model), self.teacher)
+        self.loss: Any = self.method
+        prepare_batch_norm((model, self.method), self.args.batch_norm)
+        if self.args.mixup_alpha:
+            refuse_soft_labels(self.method.objectives.values())  # type: ignore[arg-type]
+        if self.method.couples_images and self.args.gradient_accumulation_steps > 1:
             logger.warning(
                 "A loss of this method compares the images of a batch; under gradient accumulation it sees one "
                 "micro-batch (%d images a process) at a time, so the result is not that of the larger batch.",
-                args.per_device_train_batch_size,
+                self.args.per_device_train_batch_size,
             )
-        # Losses arrive normalised over processes and accumulation: transformers must not divide again.
-        self.model_accepts_loss_kwargs = True
-        self.ema = None if args.ema_decay is None else MovingAverage(model.student, args.ema_decay)
-        self.evaluated: nn.Module = model.student
-        self.scores: dict[str, float | None] = {}
-        self.skipped_steps = 0
-        self._parts: dict[str, Tensor] = {}
-        self._part_steps = 0
-        self._step_images: list[str] = []
-        self._restored: dict[str, Any] = {}
-        self._writing_to: Path | None = None
-        self._order: EpochSampler | EvenSampler | None = None
-        self.add_callback(_Hooks(self))
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """A new student, with a method of its own."""
+        model = super().call_model_init(trial)
+        self.take(model)
+        return model
 
     # Data
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
-        args, seed = self.args, self.args.data_augmentation_seed
-        order = EpochSampler(train_dataset or self.train_dataset, args.seed if seed is None else seed)
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        data, args = self.train_dataset if train_dataset is None else train_dataset, self.args
+        if not hasattr(data, "__len__"):
+            return None
+        order = EpochSampler(data, self._seed, shuffle=args.train_sampling_strategy == "random")
         several = args.world_size > 1
         self._order = EvenSampler(order, args.train_batch_size * args.world_size) if several else order
         return self._order
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Set the order: accelerate's loaders do not reach the sampler when a resumed epoch runs on processes."""
-        if self._order is not None:
-            self._order.set_epoch(epoch)
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        return super().get_eval_dataloader(self._evaluated(eval_dataset))
+
+    def get_test_dataloader(self, test_dataset: Any) -> Any:
+        return super().get_test_dataloader(self._evaluated(test_dataset))
+
+    def _evaluated(self, data: Any) -> Any:
+        if data is None or isinstance(data, str):
+            return data
+        return evaluation_examples(data, list_labels(self.model), self.method.pixels)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -102,29 +187,66 @@ class MultiLabelTrainer(Trainer):
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator)]
         if not batches:
             return batches, None
+        if self.args.mixup_alpha:
+            key = (self._seed, self.args.process_index, self.state.global_step)
+            for number, batch in enumerate(batches):
+                mixed = mixup(batch["pixel_values"], batch["labels"], self.args.mixup_alpha, *key, number)
+                batch["pixel_values"], batch["labels"] = mixed
         counts = sum(self.method.counts(batch["labels"].to(device)) for batch in batches)
-        self._part_steps += 1
+        self._step_sums = {}
         self._step_images = [name for batch in batches for name in batch.get("image_id", ())]
         return batches, self.accelerator.reduce(counts, reduction="sum")
 
     # Optimisation
 
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; True resumes from the last whole checkpoint."""
+        if resume_from_checkpoint is True:
+            whole = checkpoint.find_checkpoints(Path(self.args.output_dir))
+            if not whole:
+                raise ValueError(f"There is no whole checkpoint in {self.args.output_dir} to resume from.")
+            resume_from_checkpoint = str(whole[-1])
+        with guards.explain_out_of_memory(self.args):
+            return super().train(resume_from_checkpoint, *args, **kwargs)
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The optimizer over the student's parameters and those of the objectives."""
         if self.optimizer is None:
-            self.optimizer = build_optimizer(model or self.model, self.args)
+            student = model or self.model
+            kind, options = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, student)
+            if not isinstance(kind, type) or {"params", "model", "optimizer_dict"} & options.keys():
+                raise ValueError(
+                    f"optim {self.args.optim!r} makes its own parameter groups, which leave out the method's "
+                    "parameters and the settings lr_scales and decay_all; use adam, adamw_torch, sgd or their like."
+                )
+            named = dict(student.named_parameters()) | {
+                f"objectives.{name}": parameter for name, parameter in self.method.objectives.named_parameters()
+            }
+            self.optimizer = kind(parameter_groups(named, self.args), **options)
         return self.optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        if self.lr_scheduler is None:
-            inner = optimizer or self.optimizer
-            inner = getattr(inner, "optimizer", inner)  # accelerate wraps it
-            self.lr_scheduler = build_schedule(inner, self.args, num_training_steps)
-            self._created_lr_scheduler = True
-        return self.lr_scheduler
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, Any]:
+        return adam(args) if args.optim == "adam" else Trainer.get_optimizer_cls_and_kwargs(args, model)
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        with guards.explain_out_of_memory(self.args):
-            return super().training_step(model, inputs, num_items_in_batch)
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """The schedule over all steps, or over those of `schedule_epochs`; made anew for each training."""
+        if self.lr_scheduler is not None and self.lr_scheduler is not self._schedule:
+            return self.lr_scheduler  # the user's
+        inner = optimizer or self.optimizer
+        inner = getattr(inner, "optimizer", inner)  # accelerate wraps it
+        steps = num_training_steps
+        if self.args.schedule_epochs is not None:
+            steps = max(steps, round(steps_per_epoch(self.args, steps) * self.args.schedule_epochs))
+        if self.args.lr_scheduler_type == "one_cycle":
+            self._schedule = one_cycle(inner, self.args, steps)
+        elif self.args.lr_scheduler_type == "step":
+            self._schedule = step(inner, self.args, num_training_steps)
+        else:
+            self.lr_scheduler = None
+            self._schedule = super().create_scheduler(steps, inner)
+        self.lr_scheduler = self._schedule
+        return self.lr_scheduler
 
     def compute_loss(
         self,
@@ -133,212 +255,212 @@ class MultiLabelTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        self.method.progress = self.state.global_step / max(1, self.state.max_steps)
-        outputs = model(**inputs, totals=num_items_in_batch)
-        loss, parts = outputs["loss"], {k: v for k, v in outputs.items() if k not in ("loss", "logits")}
-        if not guards.is_finite_everywhere(loss, self.accelerator):
-            self.skipped_steps += 1
-            guards.refuse_non_finite(self.skipped_steps, self.args, self.state.global_step, loss, parts, inputs)
-            loss = loss * 0.0 if torch.isfinite(loss) else sum(p.sum() * 0.0 for p in model.parameters())
-            parts = {}
-        for name, part in parts.items():
-            self._parts[name] = self._parts.get(name, 0.0) + part
-        return (loss, outputs) if return_outputs else loss
+        """The student answers what the objectives ask, and the method turns the answers into the loss."""
+        with self.accelerator.autocast():
+            batch = self.method.look(self.model, **inputs, progress=self.state.global_step / self.state.max_steps)
+            batch.student = model(batch.pixel_values, **self.method.asks)
+            loss, parts = self.loss(batch, num_items_in_batch)
+        _add(self._step_sums, {"": loss.detach()} | parts)
+        return (loss, batch.student) if return_outputs else loss
 
-    def before_step(self) -> None:
-        """Look at the gradients once they are those of the global batch; a loss scaler does so itself."""
-        if self.accelerator.scaler is not None:
-            return
-        broken = guards.broken_gradients(self.method)
-        if broken:
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """The norm that transformers logs is also where a gradient that is not finite shows: one look a step."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        own = [parameter.grad for parameter in self.method.parameters() if parameter.grad is not None]
+        both = norm if not own else norm + torch.nn.utils.get_total_norm(own).to(norm.device)
+        if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(both)):
             self.skipped_steps += 1
-            guards.refuse_broken_gradients(
-                self.skipped_steps, self.args, self.state.global_step, broken, self._step_images
-            )
-            self.method.zero_grad(set_to_none=True)
-
-    def after_step(self) -> None:
-        """What follows the weights: the method's own copies and the moving average."""
-        self.method.after_step()
-        if self.ema is not None:
-            self.ema.module.to(self.args.device)
-            self.ema.update(self.method.student)
+            if self.skipped_steps > self.args.max_skipped_steps:
+                modules = (self.model, self.method)
+                guards.refuse_non_finite(self.state.global_step + 1, self._step_sums, modules, self._step_images)
+            for parameter in (*self.model.parameters(), *self.method.parameters()):
+                parameter.grad = None
+            return norm
+        _add(self._sums, self._step_sums)
+        self._steps += 1
+        if own and self.args.max_grad_norm > 0:  # transformers clips the model's; each is clipped by its own norm
+            torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.args.max_grad_norm)
+        return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._parts:
-            for name, total in self._parts.items():
-                mean = self.accelerator.reduce(total.float(), reduction="mean")
-                logs[f"loss_{name}"] = mean.item() / max(1, self._part_steps)
-            self._parts, self._part_steps = {}, 0
+        if "loss" in logs and self._steps:
+            means = self.accelerator.reduce(torch.stack([s.float() for s in self._sums.values()]), reduction="mean")
+            told = dict(zip(self._sums, (means / self._steps).tolist()))
+            # transformers' own sum begins anew in a resumed run; this one is taken up.
+            logs |= {f"loss_{name}" if name else "loss": value for name, value in told.items()}
+            self._sums, self._steps = {}, 0
         if "loss" in logs and self.skipped_steps:
             logs["skipped_steps"] = self.skipped_steps
         super().log(logs, start_time)
 
+    # What goes with the steps (called by _Hooks)
+
+    def begin(self) -> None:
+        """Before the first step: the method is wrapped, the average begins, a resumed run takes up what it had."""
+        self.method.to(self.args.device)
+        trained = any(parameter.requires_grad for parameter in self.method.parameters())
+        several = world_size() > 1 and trained
+        self.loss = nn.parallel.DistributedDataParallel(self.method) if several else self.method
+        self.holds, self.scores = "plain", {}
+        self._sums, self._steps, self.skipped_steps = {}, 0, 0
+        if self.args.ema_decay is not None:
+            self.average = MovingAverage(self.model, self.args.ema_decay, self.args.ema_warmup)
+        if self._resumed is not None:
+            self._take_up(self._resumed)
+            self._resumed = None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the order: accelerate's loaders do not reach the sampler when a resumed epoch runs on processes."""
+        if self._order is not None:
+            self._order.set_epoch(epoch)
+
+    def after_step(self) -> None:
+        """What follows the weights: the method's own copies and the moving average."""
+        self.scores = {}
+        self.method.after_step(self.model)
+        if self.average is not None:
+            self.average.update(self.state.global_step)
+
+    def finish(self) -> None:
+        """After the last step: the model has the better of its two weights, where they were measured."""
+        self.hold(self.better())
+
     # Evaluation
 
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """Evaluate plain and averaged weights; the returned scores are those of the better by mAP.
-
-        `<prefix>_plain_mAP` and `<prefix>_ema_mAP` name both.
-        """
-        self._share_buffers()
-        models = {"plain": self.method.student} | ({} if self.ema is None else {"ema": self.ema.module})
-        results = {}
-        for name, model in models.items():
-            self.evaluated = model.to(self.args.device)
-            with _silent_logging(self):
-                results[name] = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
-        self.evaluated = self.method.student
-        key = f"{metric_key_prefix}_mAP"
-        self.scores = {name: result[key] for name, result in results.items()}
-        best = max(results, key=lambda name: (results[name][key], name == "plain"))
-        metrics = dict(results[best])
-        if self.ema is not None:
-            metrics |= {f"{metric_key_prefix}_{name}_mAP": score for name, score in self.scores.items()}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        if self.args.world_size > 1:
+            averaged = [] if self.average is None else self.average.kept
+            checkpoint.share_buffers([*self.model.buffers(), *averaged])
+        self._prefix = kwargs.get("metric_key_prefix", "eval")
+        return super().evaluation_loop(*args, **kwargs)
 
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The student alone on a batch: loss, logits, labels."""
-        self.evaluated.eval()
+    ) -> tuple[Tensor | None, Any, Tensor | None]:
+        """Loss, logits and labels of a batch; while training, the logits of plain and averaged weights."""
         inputs = self._prepare_inputs(inputs)
+        labels = inputs.get("labels")
         with torch.no_grad(), self.accelerator.autocast():
-            outputs = self.evaluated(pixel_values=inputs["pixel_values"], labels=inputs["labels"])
-        return outputs.loss.detach(), outputs.logits.float(), inputs["labels"]
+            logits = model(inputs["pixel_values"]).logits.float()
+            loss = None if labels is None else image_loss(logits, labels)
+            if prediction_loss_only:
+                return loss, None, None
+            if self.average is None or not self.is_in_train:
+                return loss, logits, labels
+            with self.average.in_place():
+                return loss, (logits, model(inputs["pixel_values"]).logits.float()), labels
 
-    def test(self, dataset: Dataset, prefix: str) -> tuple[Any, Any, dict[str, float]]:
-        """The student as it stands on a data set, the averaged weights aside.
+    def _measure(self, prediction: EvalPrediction) -> dict[str, float]:
+        """The metrics of the logits; of plain and averaged weights the better ones, and what decides of both."""
+        logits = prediction.predictions
+        if not isinstance(logits, tuple):
+            return measure(logits, prediction, self._own_metrics)
+        told = {kind: measure(one, prediction, self._own_metrics) for kind, one in zip(("plain", "ema"), logits)}
+        name = self._decisive(told["plain"])
+        scores = {kind: metrics[name] for kind, metrics in told.items()}
+        if not self.scores or self._prefix_decides():
+            self.scores = scores
+        best = "ema" if is_better(scores["ema"], scores["plain"], self.args) else "plain"
+        return told[best] | {f"{kind}_{name}": score for kind, score in scores.items()}
 
-        Returns:
-            scores (N, C) in [0, 1], labels (N, C), and the metrics with the prefix.
-        """
-        self._share_buffers()
-        self.evaluated = self.method.student
-        output = super().predict(dataset, metric_key_prefix=prefix)
-        scores = _sigmoid(output.predictions)
-        metrics = multilabel_metrics(scores, output.label_ids)
-        return scores, output.label_ids, {f"{prefix}_{name}": value for name, value in metrics.items()}
+    def _decisive(self, metrics: Mapping[str, float]) -> str:
+        """The metric that decides between weights: what `metric_for_best_model` means in this set's own words."""
+        wanted = (self.args.metric_for_best_model or "mAP").removeprefix("eval_")
+        own = self._prefix.removeprefix("eval").lstrip("_")
+        wanted = wanted.removeprefix(f"{own}_") if own else wanted
+        return wanted if wanted in metrics else "loss"
 
-    @staticmethod
-    def _metrics(prediction: Any) -> dict[str, float]:
-        metrics = multilabel_metrics(_sigmoid(prediction.predictions), prediction.label_ids)
-        told = {name: metrics[name] for name in TOLD_EACH_EPOCH}
-        # Of all known cells at once: transformers' mean of batch means also counts what fills up the last batch.
-        return told | {"loss": _mean_cross_entropy(prediction.predictions, prediction.label_ids)}
+    def _prefix_decides(self) -> bool:
+        wanted = (self.args.metric_for_best_model or "mAP").removeprefix("eval_")
+        own = self._prefix.removeprefix("eval").lstrip("_")
+        return not own or wanted.startswith(f"{own}_")
 
-    def _share_buffers(self) -> None:
-        # Batch-norm statistics are each process's own; all evaluate with the first one's.
-        if self.args.world_size > 1:
-            for model in [self.method.student] + ([] if self.ema is None else [self.ema.module]):
-                for buffer in model.to(self.args.device).buffers():
-                    torch.distributed.broadcast(buffer, src=0)
+    def better(self) -> str:
+        """Which weights scored better: "plain" or "ema"; those that the model has where nothing was measured."""
+        if len(self.scores) < 2:
+            return self.holds
+        return "ema" if is_better(self.scores["ema"], self.scores["plain"], self.args) else "plain"
+
+    def hold(self, kind: str) -> None:
+        """Let the model have its "plain" or its "ema" weights; the average keeps the others."""
+        if kind != self.holds and self.average is not None:
+            self.average.swap()
+            self.holds = kind
 
     # Checkpoints
 
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._writing_to or self.args.output_dir)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write under a temporary name, rename when whole, then delete what is too old."""
-        output_dir = Path(self.args.output_dir)
-        final = output_dir / f"checkpoint-{self.state.global_step}"
-        staging = output_dir / checkpoint.UNFINISHED
-        if self.args.should_save:
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir(parents=True)
-        self.accelerator.wait_for_everyone()
-        with guards.explain_full_disk(staging):
-            self._write_into(staging, model, trial, final)
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            if final.exists():
-                final.rename(staging / "replaced")
-            os.replace(staging / final.name, final)
-            shutil.rmtree(staging)
-            best = self.state.best_model_checkpoint
-            checkpoint.rotate(output_dir, self.args.save_total_limit, Path(best) if best else None)
-
-    def _write_into(self, staging: Path, model: nn.Module, trial: Any, final: Path) -> None:
-        best_before = self.state.best_model_checkpoint
-        self._writing_to = staging
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self._writing_to = None
-        # transformers looks for the best checkpoint beside the one it writes; the real place is one folder up.
-        is_best = self.state.best_global_step == self.state.global_step
-        self.state.best_model_checkpoint = str(final) if is_best else best_before
-        told = {
-            "tr_loss": self.accelerator.reduce(self._tr_loss.float(), reduction="mean").item(),
-            "last_logged": self._globalstep_last_logged,
-            "parts": {k: self.accelerator.reduce(v.float(), reduction="mean").item() for k, v in self._parts.items()},
-            "part_steps": self._part_steps,
-            "skipped_steps": self.skipped_steps,
-        }
-        if self.args.should_save:
-            self.state.save_to_json(str(staging / final.name / "trainer_state.json"))
-            (staging / final.name / checkpoint.STATE).write_text(json.dumps(told), encoding="utf-8")
-
-    def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Tensor] | None = None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The better weights at the root of the folder, the others beside them, and what says which is which."""
         if not self.args.should_save:
             return
         folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        averaged = None if self.ema is None else self.ema.module
-        checkpoint.save_models(folder, self.method.student, averaged, self.scores)
-        checkpoint.save_tensors(folder / checkpoint.METHOD, self.method.objectives.state_dict())
-        companions = nn.ModuleDict({k.replace(".", "__"): m for k, m in self.method.companions().items()})
-        checkpoint.save_tensors(folder / checkpoint.COMPANIONS, companions.state_dict())
+        held, better = self.holds, self.better()
+        kinds = [held] if self.average is None else ["plain", "ema"]
+        for kind in kinds:
+            self.hold(kind)
+            place = folder if kind == better else folder / kind
+            self.accelerator.unwrap_model(self.model).save_pretrained(place)
+        self.hold(held)
+        checkpoint.write_weights(folder, better, {kind: self.scores.get(kind) for kind in kinds})
         if self.processing_class is not None:
             self.processing_class.save_pretrained(folder)
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write under a temporary name, rename when whole, then delete what is too old."""
+        step = self.state.global_step
+        with checkpoint.whole_or_absent(self.args, step, self.accelerator.wait_for_everyone) as staging:
+            super()._save_checkpoint(model, trial)
+            best = self.state.best_model_checkpoint
+            if best is not None and Path(best).is_relative_to(staging):  # where it will lie
+                self.state.best_model_checkpoint = str(staging.parent / Path(best).relative_to(staging))
+            told = self._told()
+            if self.args.should_save:
+                (written,) = staging.rglob(f"checkpoint-{step}")
+                self.state.save_to_json(str(written / "trainer_state.json"))
+                (written / checkpoint.STATE).write_text(json.dumps(told), encoding="utf-8")
+                checkpoint.save_tensors(written / checkpoint.METHOD, self.method.objectives)
+                checkpoint.save_tensors(written / checkpoint.COMPANIONS, self._companions())
+        if self.args.should_save:
+            best = self.state.best_model_checkpoint
+            folder = Path(self._get_output_dir(trial))
+            checkpoint.rotate(folder, self.args.save_total_limit, Path(best) if best else None)
+
+    def _told(self) -> dict[str, Any]:
+        sums = {k: self.accelerator.reduce(v.float(), reduction="mean").item() for k, v in self._sums.items()}
+        return {"sums": sums, "steps": self._steps, "skipped_steps": self.skipped_steps}
+
+    def _companions(self) -> nn.Module:
+        return nn.ModuleDict({name.replace(".", "__"): m for name, m in self.method.companions().items()})
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        folder = Path(resume_from_checkpoint)
-        averaged = None if self.ema is None else self.ema.module
-        self.scores = checkpoint.load_models(folder, self.method.student, averaged)
-        companions = nn.ModuleDict({k.replace(".", "__"): m for k, m in self.method.companions().items()})
-        for name, module in (
-            (checkpoint.METHOD, self.method.objectives),
-            (checkpoint.COMPANIONS, companions),
-        ):
-            if module.state_dict():
-                module.load_state_dict(checkpoint.load_file(folder / name))
-        self._restored = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
+        self._resumed = Path(resume_from_checkpoint)
+        checkpoint.load_weights(model or self.model, checkpoint.place_of(self._resumed, "plain"))
+
+    def _take_up(self, folder: Path) -> None:
+        """What a resumed run has beside its plain weights: the average, the method's tensors, the log's sums."""
+        if self.average is not None:
+            with self.average.in_place():
+                checkpoint.load_weights(self.model, checkpoint.place_of(folder, "ema"))
+        checkpoint.load_tensors(folder / checkpoint.METHOD, self.method.objectives)
+        checkpoint.load_tensors(folder / checkpoint.COMPANIONS, self._companions())
+        told = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
+        self._sums = {name: torch.tensor(value, device=self.args.device) for name, value in told["sums"].items()}
+        self._steps, self.skipped_steps = told["steps"], told["skipped_steps"]
 
     def _load_best_model(self) -> None:
-        """Leave the best checkpoint's model files in the run's folder, and its root weights in the student."""
+        """The best checkpoint's better weights into the model, the others into the average."""
         best = Path(self.state.best_model_checkpoint or "")
-        if self.args.should_save:
-            checkpoint.publish(best, Path(self.args.output_dir))
-        self.accelerator.wait_for_everyone()
-        self.method.student.load_state_dict(checkpoint.load_file(best / checkpoint.MODEL))
-        self.scores = checkpoint.read_weights(best)["scores"]
-
-    def restore_loop(self) -> None:
-        """Put back what a resumed run had accumulated since its last log line."""
-        told = self._restored
-        if told:
-            self._tr_loss += told["tr_loss"]
-            self._globalstep_last_logged = told["last_logged"]
-            self._parts = {k: torch.tensor(v, device=self.args.device) for k, v in told["parts"].items()}
-            self._part_steps, self.skipped_steps = told["part_steps"], told["skipped_steps"]
-            self._restored = {}
+        checkpoint.load_weights(self.model, checkpoint.place_of(best, "plain"))
+        if self.average is not None:
+            with self.average.in_place():
+                checkpoint.load_weights(self.model, checkpoint.place_of(best, "ema"))
+        told = checkpoint.read_weights(best)
+        self.scores = {kind: score for kind, score in told["scores"].items() if score is not None}
 
 
-def _sigmoid(logits: Any) -> Any:
-    # In double precision, where confident logits keep their order.
-    return torch.from_numpy(logits).double().sigmoid().numpy()
-
-
-def _mean_cross_entropy(logits: Any, targets: Any) -> float:
-    scores, known = torch.from_numpy(logits).double(), torch.from_numpy(targets)
-    cells = known >= 0
-    return nn.functional.binary_cross_entropy_with_logits(scores[cells], known[cells].double()).item()
+def _add(sums: dict[str, Tensor], parts: Mapping[str, Tensor]) -> None:
+    for name, part in parts.items():
+        sums[name] = sums[name] + part if name in sums else part
 
 
 class _Hooks(TrainerCallback):
@@ -348,30 +470,14 @@ class _Hooks(TrainerCallback):
         self.trainer = trainer
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.trainer.restore_loop()
+        self.trainer.begin()
 
     def on_epoch_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.trainer.begin_epoch(int(state.epoch or 0))
-
-    def on_pre_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.trainer.before_step()
 
     def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if not self.trainer.accelerator.optimizer_step_was_skipped:
             self.trainer.after_step()
 
-
-class _silent_logging:
-    """Hold back transformers' own log line and event of an evaluation: two are run and one is told."""
-
-    def __init__(self, trainer: MultiLabelTrainer) -> None:
-        self.trainer = trainer
-
-    def __enter__(self) -> None:
-        self.trainer.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
-        self.held = self.trainer.callback_handler.on_evaluate
-        self.trainer.callback_handler.on_evaluate = lambda args, state, control, metrics: control
-
-    def __exit__(self, *error: object) -> None:
-        del self.trainer.log
-        self.trainer.callback_handler.on_evaluate = self.held
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.trainer.finish()

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 
 from mlic_hf import modeling
-from mlic_hf.methods.base import Method
-from mlic_hf.methods.co_occurrence import CoOccurrenceConfig
+from mlic_hf.methods.co_occurrence import CoOccurrenceLossConfig
 from mlic_hf.methods.l2d.config import L2DConfig
-from mlic_hf.methods.mulcon import MulConConfig
+from mlic_hf.methods.mulcon import MulConLossConfig
 from mlic_hf.methods.oass.config import OASSConfig
 from mlic_hf.methods.psd.config import PSDConfig
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import Partition
 from mlic_hf.methods.registry import get_method
 from mlic_hf.methods.supervised import SupervisedConfig
-from mlic_hf.methods.teacher import Teacher
+from mlic_hf.methods.teachers import ModelTeacher
 from tests.methods.tiny import NAMES, SIZE, tiny_decoder, tiny_linear
+from tests.methods.together import Together
 
 # Light where embeddings are compared: those of a tiny random model are almost one point, and the gradient of the
 # distance of two such points magnifies their last bits.
@@ -53,14 +53,18 @@ def part_teachers() -> PartTeachers:
         for kind, of_kind in parts.items()
     }
     teachers = {
-        kind: [Teacher(tiny_linear(seed, list(part))) for seed, part in enumerate(of_kind)]
+        kind: [ModelTeacher(tiny_linear(seed, list(part)), part) for seed, part in enumerate(of_kind)]
         for kind, of_kind in parts.items()
     }
     return PartTeachers(teachers, partitions, NAMES)
 
 
-def l2d_with_everything() -> Method:
-    method = assemble("l2d", L2D, tiny_decoder(), Teacher(tiny_decoder(1, width=24)))
+def wider_teacher() -> ModelTeacher:
+    return ModelTeacher(tiny_decoder(1, width=24), NAMES)
+
+
+def l2d_with_everything() -> Together:
+    method = assemble("l2d", L2D, tiny_decoder(), wider_teacher())
     for module in method.objectives.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # `frozen` is the backbone's; the fusion's is each process's own
             module.train(False)
@@ -68,23 +72,23 @@ def l2d_with_everything() -> Method:
     return method
 
 
-def assemble(key: str, config: Any, student: Any, teacher: Any = None) -> Method:
-    return Method(student, get_method(key).objectives(config, student, teacher), teacher)
+def assemble(key: str, config: Any, student: Any, teacher: Any = None) -> Together:
+    return Together(student, get_method(key).objectives(config, student, teacher), teacher)
 
 
-BUILD: dict[str, Callable[[], Method]] = {
+BUILD: dict[str, Callable[[], Together]] = {
     "supervised": lambda: assemble("supervised", SupervisedConfig(), tiny_linear()),
     "l2d": l2d_with_everything,
     "psd": lambda: assemble("psd", PSDConfig(), tiny_linear(), part_teachers()),
-    "mulcon": lambda: assemble("mulcon", MulConConfig(denominator_size=60), tiny("MulCon", width=16)),
+    "mulcon": lambda: assemble("mulcon", MulConLossConfig(denominator_size=60), tiny("MulCon", width=16)),
     "co_occurrence": lambda: assemble(
         "co_occurrence",
-        CoOccurrenceConfig(scale=1.0),
+        CoOccurrenceLossConfig(scale=1.0),
         tiny("CoOccurrence", num_heads=2, feed_forward_size=32, dropout=0.0, graph_steps=2),
     ),
     "oass": lambda: assemble("oass", OASSConfig(**CUTS), with_maps()),
     # the same methods with other losses
     "oass_online": lambda: assemble("oass", OASSConfig(gradient="online", **CUTS), with_maps()),
-    "l2d_per_image": lambda: assemble("l2d", L2D_PER_IMAGE, tiny_decoder(), Teacher(tiny_decoder(1, width=24))),
-    "mulcon_stage_one": lambda: assemble("mulcon", MulConConfig(stage=1), tiny("MulCon", width=16)),
+    "l2d_per_image": lambda: assemble("l2d", L2D_PER_IMAGE, tiny_decoder(), wider_teacher()),
+    "mulcon_stage_one": lambda: assemble("mulcon", MulConLossConfig(stage=1), tiny("MulCon", width=16)),
 }

@@ -18,9 +18,9 @@ Case = tuple[str, int, int, int]
 GLOBAL_BATCH = 8
 # Two steps of 8 images and one of what is left.
 SETTINGS: dict[str, Any] = {
-    "optimizer": "sgd",
-    "momentum": 0.9,
-    "schedule": "constant",
+    "optim": "sgd",
+    "optim_args": "momentum=0.9",
+    "lr_scheduler_type": "constant",
     "batch_norm": "frozen",
     "num_train_epochs": 1,
     "ema_decay": 0.5,
@@ -36,15 +36,15 @@ LEARNING_RATES = {"l2d": 2e-3, "oass": 4e-3}
 
 def trained(key: str, folder: Path, images: int, processes: int = 1, accumulation: int = 1) -> MultiLabelTrainer:
     """Train one epoch with a global batch of 8; the trainer afterwards."""
-    method = BUILD[key]()
-    train = dataset(images, kind="train", views=method.views)
+    both = BUILD[key]()
+    train = dataset(images, kind="train", views=both.views)
     for position, row in enumerate(train.rows):
         if position % 5 == 0:  # some cells are unknown
             row["ignored"] = [label for label in range(5) if label not in row["labels"]][:1]
     batch = GLOBAL_BATCH // (processes * accumulation)
     changes: dict[str, Any] = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
     changes["learning_rate"] = LEARNING_RATES.get(key, 2e-2)
-    trainer = make_trainer(folder, method, train=train, **SETTINGS, **changes)
+    trainer = make_trainer(folder, both, train=train, **SETTINGS, **changes)
     assert trainer.args.world_size == processes
     trainer.train()
     return trainer
@@ -54,8 +54,8 @@ def left_behind(trainer: MultiLabelTrainer) -> dict[str, Any]:
     """Weights, averages, the method's own tensors, and the log."""
     log = [{k: v for k, v in line.items() if k.startswith(("loss", "eval_"))} for line in trainer.state.log_history]
     return {
-        "student": trainer.method.student.state_dict(),
-        "ema": trainer.ema.module.state_dict(),
+        "student": trainer.model.state_dict(),
+        "ema": dict(enumerate(trainer.average.kept)),
         "objectives": trainer.method.objectives.state_dict(),
         "companions": {k: v for m in trainer.method.companions().values() for k, v in m.state_dict().items()},
         "log": [{k: v for k, v in line.items() if "second" not in k and "time" not in k} for line in log if line],

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from mlic_hf import modeling
 from mlic_hf.hub.head_keys import convert_head
-from mlic_hf.methods.base import Method
-from mlic_hf.methods.co_occurrence import CoOccurrenceConfig, co_occurrence_objectives
-from mlic_hf.methods.mulcon import MulConConfig, mulcon_objectives
+from mlic_hf.methods.co_occurrence import CoOccurrenceLossConfig, co_occurrence_objectives
+from mlic_hf.methods.mulcon import MulConLossConfig, mulcon_objectives
 from mlic_hf.modeling.modeling_co_occurrence_mlic import CoOccurrenceHead
 from mlic_hf.modeling.modeling_mulcon_mlic import MulConHead
 from tests.golden import cases
 from tests.methods.co_occurrence.head_alone import HeadAlone
+from tests.methods.together import Together
 
 RELATIVE = 1e-4
 
@@ -41,13 +41,13 @@ def test_mulcon(case: str) -> None:
     head = MulConHead(known["dim_in"], config)
     head.load_state_dict(convert_head("mulcon", original_state(tensors)))
     student = HeadAlone(head, config, known["dim_in"], modeling.MulConOutput)
-    settings = MulConConfig(
+    settings = MulConLossConfig(
         weight_contrast=known["coef_contrastive"],
         temperature=known["temperature"],
         denominator_size=known["denominator_size"],
         views=1,
     )
-    method = Method(student, mulcon_objectives(settings, student))
+    method = Together(student, mulcon_objectives(settings, student))
     feature_map = tensors["feature_map"].clone().requires_grad_()
     outputs = method(feature_map, tensors["targets"])
     outputs["loss"].backward()
@@ -74,7 +74,7 @@ def test_co_occurrence(case: str) -> None:
     head.load_state_dict(convert_head("co_occurrence", original_state(tensors)))
     student = HeadAlone(head, config, known["dim"], modeling.CoOccurrenceOutput)
     asl = known["asl"]
-    settings = CoOccurrenceConfig(
+    settings = CoOccurrenceLossConfig(
         weight_contrast=known["lamda"],
         tau=known["tau"],
         gamma_neg=asl["gamma_neg"],
@@ -82,7 +82,7 @@ def test_co_occurrence(case: str) -> None:
         clip=asl["clip"],
         eps=asl["eps"],
     )
-    method = Method(student, co_occurrence_objectives(settings, student))
+    method = Together(student, co_occurrence_objectives(settings, student))
     features = tensors["features"].clone().requires_grad_()
     side = int(features.shape[1] ** 0.5)
     feature_map = features.transpose(1, 2).unflatten(2, (side, side))

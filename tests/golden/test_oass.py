@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlic_hf.methods.base import Method, MethodBatch
+from mlic_hf.methods.base import MethodBatch
 from mlic_hf.methods.oass import OASSConfig, cut_and_merge, oass_objectives
 from mlic_hf.methods.oass.cut_and_merge import CutAndMerge
 from mlic_hf.modeling.class_maps_mlic import class_activation_maps, highest_local_maxima, key_points
 from tests.golden import cases
+from tests.methods.together import Together
 
 
 class Network(nn.Module):
@@ -62,7 +63,7 @@ def test_step(name: str, gradient: str, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(cut_and_merge, "key_points", lambda *args: case["keypoints"])
     network = Network(case)
     pixels = case["image"].float() / 255
-    method = Method(network, oass_objectives(OASSConfig(gradient=gradient, chunk_size=4), network))
+    method = Together(network, oass_objectives(OASSConfig(gradient=gradient, chunk_size=4), network))
     method.progress = 1.0
     outputs = method(pixels, case["targets"])
     torch.testing.assert_close(outputs["partial_class"], case["partial_class_loss"], rtol=1e-4, atol=0)

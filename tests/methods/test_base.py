@@ -6,17 +6,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mlic_hf.methods.base import Method, MethodBatch, Objective, Weighted
+from mlic_hf.methods.base import MethodBatch, Objective, Weighted
 from mlic_hf.methods.registry import FOLDERS, extra_objectives, get_method
 from mlic_hf.methods.supervised import AsymmetricLoss, BinaryCrossEntropy, SoftMargin, SupervisedConfig
-from mlic_hf.methods.teacher import Teacher, list_labels, match_labels
+from mlic_hf.methods.teachers import ModelTeacher, list_labels, match_labels
 from mlic_hf.methods.views import PixelSpec, convert_pixels
 from tests.methods.tiny import NAMES, tiny_batch, tiny_decoder, tiny_linear
+from tests.methods.together import Together
 
 
-def all_per_image_method() -> Method:
+def all_per_image_method() -> Together:
     student = tiny_linear().eval()
-    return Method(
+    return Together(
         student,
         [
             Weighted(BinaryCrossEntropy(), 1.0),
@@ -27,7 +28,7 @@ def all_per_image_method() -> Method:
 
 
 def test_the_loss_is_the_papers_sum_divided_by_the_known_images() -> None:
-    method = Method(tiny_linear().eval(), [Weighted(BinaryCrossEntropy(), 1.0)]).eval()
+    method = Together(tiny_linear().eval(), [Weighted(BinaryCrossEntropy(), 1.0)]).eval()
     pixels, labels = tiny_batch()
     labels[3] = -1  # an image nobody knows anything about
     outputs = method(pixels, labels)
@@ -70,10 +71,10 @@ def test_two_views_count_twice() -> None:
     class TwoViews(BinaryCrossEntropy):
         views = 2
 
-    method = Method(tiny_linear().eval(), [Weighted(TwoViews(), 1.0)]).eval()
+    method = Together(tiny_linear().eval(), [Weighted(TwoViews(), 1.0)]).eval()
     pixels, labels = tiny_batch()
     assert method.counts(labels)[0] == 2 * 8
-    one = Method(method.student, [Weighted(BinaryCrossEntropy(), 1.0)]).eval()
+    one = Together(method.student, [Weighted(BinaryCrossEntropy(), 1.0)]).eval()
     torch.testing.assert_close(method(pixels, labels, second_view=pixels)["loss"], one(pixels, labels)["loss"])
     with pytest.raises(ValueError, match="second_view"):
         method(pixels, labels)
@@ -82,7 +83,7 @@ def test_two_views_count_twice() -> None:
 def test_names_are_unique_and_a_needed_teacher_is_asked_for() -> None:
     student = tiny_linear()
     with pytest.raises(ValueError, match="unique names"):
-        Method(student, [Weighted(BinaryCrossEntropy(), 1.0), Weighted(BinaryCrossEntropy(), 1.0)])
+        Together(student, [Weighted(BinaryCrossEntropy(), 1.0), Weighted(BinaryCrossEntropy(), 1.0)])
 
     class Taught(Objective):
         name = "taught"
@@ -92,13 +93,13 @@ def test_names_are_unique_and_a_needed_teacher_is_asked_for() -> None:
             return batch.student.logits.sum()
 
     with pytest.raises(ValueError, match=r"\['taught'\] need a teacher"):
-        Method(student, [Weighted(Taught(), 1.0)])
+        Together(student, [Weighted(Taught(), 1.0)])
 
 
 def test_the_teacher_is_no_parameter_and_no_state() -> None:
-    student, teacher = tiny_decoder(0), Teacher(tiny_decoder(1))
+    student, teacher = tiny_decoder(0), ModelTeacher(tiny_decoder(1), NAMES)
     spec = get_method("l2d")
-    method = Method(student, spec.objectives(spec.config(), student, teacher), teacher)
+    method = Together(student, spec.objectives(spec.config(), student, teacher), teacher)
     assert all(name.startswith("student.") for name in method.state_dict())
     assert sum(p.numel() for p in method.parameters()) == sum(p.numel() for p in student.parameters())
     before = {name: value.clone() for name, value in teacher.model.state_dict().items()}
@@ -112,7 +113,7 @@ def test_the_teacher_is_no_parameter_and_no_state() -> None:
 def test_a_teachers_labels_are_matched_by_name() -> None:
     shuffled = ["dog", "ant", "eel", "bee", "cat"]
     model = tiny_decoder(1, shuffled).eval()
-    teacher = Teacher(model, labels=NAMES)
+    teacher = ModelTeacher(model, labels=NAMES)
     pixels, _ = tiny_batch()
     spec = PixelSpec.of_model(model)
     outputs = teacher(pixels, spec, output_label_embeddings=True)
@@ -146,19 +147,18 @@ def test_pixels_change_their_normalisation_and_size() -> None:
 
 
 def test_a_batch_made_for_a_larger_teacher_is_reduced_for_the_student() -> None:
-    student, teacher = tiny_decoder(0), Teacher(tiny_decoder(1, image_size=48))
+    student, teacher = tiny_decoder(0), ModelTeacher(tiny_decoder(1, image_size=48), NAMES)
     seen = {}
     for who, model in (("student", student), ("teacher", teacher.model)):
         model.register_forward_pre_hook(lambda module, args, who=who: seen.update({who: args[0].shape}))
     spec = get_method("l2d")
     own = PixelSpec.of_model(student)
-    method = Method(
+    method = Together(
         student,
         spec.objectives(spec.config(), student, teacher),
         teacher,
-        student_pixels=own,
-        batch_pixels=PixelSpec(48, own.mean, own.std),
     )
+    assert method.method.batch_pixels == PixelSpec(48, own.mean, own.std, own.interpolation)
     method(torch.randn(4, 3, 48, 48), tiny_batch(4)[1])
     assert seen["student"][-2:] == (32, 32)
     assert seen["teacher"][-2:] == (48, 48)
@@ -185,7 +185,7 @@ def test_losses_of_another_method_can_be_added_by_name() -> None:
 @pytest.mark.parametrize("loss", ["bce", "asl", "focal", "soft_margin"])
 def test_each_classification_loss_trains(loss: str) -> None:
     student = tiny_linear()
-    method = Method(student, get_method("supervised").objectives(SupervisedConfig(loss=loss), student, None))
+    method = Together(student, get_method("supervised").objectives(SupervisedConfig(loss=loss), student, None))
     outputs = method(*tiny_batch())
     outputs["loss"].backward()
     assert torch.isfinite(outputs["loss"])

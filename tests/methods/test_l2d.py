@@ -6,20 +6,21 @@ import pytest
 import torch
 
 from mlic_hf import losses
-from mlic_hf.methods.base import Method, MethodBatch
+from mlic_hf.methods.base import MethodBatch
 from mlic_hf.methods.l2d import METHOD
 from mlic_hf.methods.l2d.config import L2DConfig
 from mlic_hf.methods.once_per_batch import OncePerBatch
 from mlic_hf.methods.soft_labels import refuse_soft_labels
-from mlic_hf.methods.teacher import Teacher
-from tests.methods.tiny import tiny_batch, tiny_decoder, tiny_linear
+from mlic_hf.methods.teachers import ModelTeacher
+from tests.methods.tiny import NAMES, tiny_batch, tiny_decoder, tiny_linear
+from tests.methods.together import Together
 
 EVERYTHING = L2DConfig(weight_partial_softmax=1.0, weight_pkt=2.0, weight_rkd=3.0, weight_review=4.0)
 
 
-def l2d(config: L2DConfig, teacher_width: int = 24) -> Method:
-    student, teacher = tiny_decoder(0).eval(), Teacher(tiny_decoder(1, width=teacher_width))
-    return Method(student, METHOD.objectives(config, student, teacher), teacher)
+def l2d(config: L2DConfig, teacher_width: int = 24) -> Together:
+    student, teacher = tiny_decoder(0).eval(), ModelTeacher(tiny_decoder(1, width=teacher_width), NAMES)
+    return Together(student, METHOD.objectives(config, student, teacher), teacher)
 
 
 def test_the_total_is_the_papers_total_divided_by_the_images() -> None:
@@ -60,16 +61,16 @@ def test_a_weight_of_zero_switches_a_part_off(part: str) -> None:
 
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it() -> None:
     student = tiny_decoder(3).eval()
-    teacher = Teacher(tiny_decoder(3))
+    teacher = ModelTeacher(tiny_decoder(3), NAMES)
     config = L2DConfig(weight_partial_softmax=1.0, weight_pkt=1.0, weight_rkd=1.0)
-    outputs = Method(student, METHOD.objectives(config, student, teacher), teacher)(*tiny_batch())
+    outputs = Together(student, METHOD.objectives(config, student, teacher), teacher)(*tiny_batch())
     for name in ("class_aware", "instance_aware", "mld", "partial_softmax", "pkt", "rkd"):
         torch.testing.assert_close(outputs[name], torch.tensor(0.0), atol=1e-6, rtol=0)
     assert outputs["bce"] > 0
 
 
 def test_models_without_label_embeddings_are_refused() -> None:
-    teacher = Teacher(tiny_decoder(1))
+    teacher = ModelTeacher(tiny_decoder(1), NAMES)
     with pytest.raises(ValueError, match=r"the student \(LinearForImageClassification\) has none"):
         METHOD.objectives(L2DConfig(), tiny_linear(), teacher)
     grouped = tiny_decoder(0, num_groups=2)
@@ -127,15 +128,15 @@ def test_temperature_and_symmetric_distillation() -> None:
 
 def test_class_maps_of_another_size_teach() -> None:
     config = L2DConfig(weight_class_aware=0, weight_instance_aware=0, weight_class_maps=1.0)
-    student, teacher = tiny_linear(0).eval(), Teacher(tiny_linear(1, output_stride=16))
-    method = Method(student, METHOD.objectives(config, student, teacher), teacher)
+    student, teacher = tiny_linear(0).eval(), ModelTeacher(tiny_linear(1, output_stride=16), NAMES)
+    method = Together(student, METHOD.objectives(config, student, teacher), teacher)
     pixels, labels = tiny_batch()
     outputs = method(pixels, labels)
     s, t = (model(pixels, output_class_maps=True).class_maps for model in (student, teacher.model))
     assert s.shape != t.shape
     torch.testing.assert_close(outputs["class_maps"], losses.class_map_distillation(s, t, labels) / len(pixels))
     with pytest.raises(ValueError, match=r"the teacher \(MLDecoderForImageClassification\) has none. Use the linear"):
-        METHOD.objectives(config, student, Teacher(tiny_decoder(1)))
+        METHOD.objectives(config, student, ModelTeacher(tiny_decoder(1), NAMES))
 
 
 @pytest.mark.parametrize("wrong", [{"logit_reduction": "mean"}, {"temperature": 0.0}, {"weight_class_maps": -1.0}])

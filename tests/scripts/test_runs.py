@@ -142,7 +142,7 @@ def test_mulcon_runs_its_two_stages(folder: Path, tmp_path: Path) -> None:
         "--ema_decay",
         "0.5",
     ]
-    flags += ["--mulcon.stage_one", '{"optimizer": "adamw"}', "--optimizer", "sgd"]
+    flags += ["--mulcon.stage_one", '{"optim": "adamw_torch"}', "--optim", "sgd"]
     outcome = start("mulcon", folder, tmp_path / "mulcon", *flags)
     assert set(outcome) == {"stage_one", "student"}
     assert "loss_contrast" not in outcome["stage_one"]["log"][0]

@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     "save_total_limit": 2,
 }
 #: what a run does whose beginning and end are moments: in a step, in an evaluation, while a checkpoint is written,
-#: renamed and deleted, while the result is copied
+#: renamed and deleted, while the result is written
 ACTIONS: list[tuple[Any, str]] = [
     (MultiLabelTrainer, "compute_loss"),
     (MultiLabelTrainer, "after_step"),
@@ -38,11 +38,9 @@ ACTIONS: list[tuple[Any, str]] = [
     (PreTrainedModel, "save_pretrained"),
     (torch, "save"),
     (checkpoint, "save_file"),
-    (checkpoint, "publish"),
     (Path, "write_text"),
     (os, "replace"),
     (shutil, "rmtree"),
-    (shutil, "copy2"),
 ]
 WRITERS = {"save": 1, "save_file": 1}  # where the path stands among the arguments
 
@@ -95,9 +93,9 @@ def run(key: str, folder: str, at: int = 0, images: int = 27, batch: int = 8) ->
     """
     torch.use_deterministic_algorithms(True)
     place = Path(folder)
-    method = BUILD[key]()
+    both = BUILD[key]()
     trainer = make_trainer(
-        place, method, dataset(images, kind="train", views=method.views), **SETTINGS, per_device_train_batch_size=batch
+        place, both, dataset(images, kind="train", views=both.views), **SETTINGS, per_device_train_batch_size=batch
     )
     rank = trainer.args.process_index
     if rank == 0:
@@ -107,6 +105,7 @@ def run(key: str, folder: str, at: int = 0, images: int = 27, batch: int = 8) ->
     diary = place.parent / f"{place.name}.diary"
     Moments(at if rank == 0 else 0, diary if rank == 0 else Path(os.devnull)).watch()
     trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+    trainer.save_model()
 
 
 def run_script(arguments: list[str], folder: str, cache: str, at: int = 0) -> None:

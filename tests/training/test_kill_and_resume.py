@@ -148,7 +148,6 @@ def nth(passed: list[str], name: str, number: int) -> int:
         pytest.param("half save", 5, marks=pytest.mark.slow),
         pytest.param("after replace", 2, marks=pytest.mark.slow),
         pytest.param("before rmtree", 9, marks=pytest.mark.slow),
-        pytest.param("after copy2", 2, marks=pytest.mark.slow),
         pytest.param("before compute_loss", 2, marks=pytest.mark.slow),
     ],
 )

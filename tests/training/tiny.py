@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform, collate
-from mlic_hf.methods.base import Method, Weighted
+from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform
+from mlic_hf.methods.base import Weighted
 from mlic_hf.methods.supervised import BinaryCrossEntropy
-from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import MultiLabelTrainer, MultiLabelTrainingArguments
 from tests.methods.tiny import NAMES, SIZE, tiny_linear
+from tests.methods.together import Together
 
 
 def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -44,6 +44,7 @@ def arguments(folder: Path, **changes: Any) -> MultiLabelTrainingArguments:
         "num_train_epochs": 2,
         "learning_rate": 1e-2,
         "ema_decay": 0.5,
+        "ema_warmup": False,
         "dataloader_num_workers": 0,
         "use_cpu": True,
         "disable_tqdm": True,
@@ -51,15 +52,14 @@ def arguments(folder: Path, **changes: Any) -> MultiLabelTrainingArguments:
     return MultiLabelTrainingArguments(**(settings | changes))
 
 
-def make_trainer(folder: Path, method: Method | None = None, train: Any = None, **changes: Any) -> MultiLabelTrainer:
-    method = method or Method(tiny_linear(), [Weighted(BinaryCrossEntropy(), 1.0)])
+def make_trainer(folder: Path, both: Together | None = None, train: Any = None, **changes: Any) -> MultiLabelTrainer:
+    both = both or Together(tiny_linear(), [Weighted(BinaryCrossEntropy(), 1.0)])
     return MultiLabelTrainer(
-        method,
+        both.student,
         arguments(folder, **changes),
         train_dataset=train or dataset(24, kind="train"),
         eval_dataset=dataset(13, seed=1),
-        data_collator=collate,
-        processing_class=MultiLabelImageProcessor.for_model(method.student),
+        method=both.method,
     )
 
 

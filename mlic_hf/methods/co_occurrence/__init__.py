@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mlic_hf.methods.co_occurrence.config import CoOccurrenceConfig
+from mlic_hf.methods.co_occurrence.config import CoOccurrenceLossConfig
 from mlic_hf.methods.co_occurrence.method import co_occurrence_objectives
 from mlic_hf.methods.registry import MethodSpec
 
 METHOD = MethodSpec(
     key="co_occurrence",
     title="CoCo, contrastive co-occurrence learning",
-    config=CoOccurrenceConfig,
+    config=CoOccurrenceLossConfig,
     objectives=co_occurrence_objectives,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class CoOccurrenceConfig:
+class CoOccurrenceLossConfig:
     """L = ASL + weight_contrast * CTR; the defaults are the paper's for COCO and NUS-WIDE.
 
     gamma_neg is 0 for VOC2007, 1 for COCO and NUS-WIDE, 2 for VG500. The steps K of the graph network belong

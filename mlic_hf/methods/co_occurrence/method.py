@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mlic_hf import losses
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted, known_images
-from mlic_hf.methods.co_occurrence.config import CoOccurrenceConfig
+from mlic_hf.methods.co_occurrence.config import CoOccurrenceLossConfig
 from mlic_hf.methods.co_occurrence.graph import LabelGraph
 from mlic_hf.methods.mulcon.embedding_size import label_embedding_size
 
@@ -86,7 +86,7 @@ class GraphContrast(Objective):
         )
 
 
-def co_occurrence_objectives(config: CoOccurrenceConfig, student: Any, teacher: Any = None) -> Sequence[Weighted]:
+def co_occurrence_objectives(config: CoOccurrenceLossConfig, student: Any, teacher: Any = None) -> Sequence[Weighted]:
     """The asymmetric loss and, unless its weight is 0, the contrast.
 
     Raises:

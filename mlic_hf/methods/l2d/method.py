@@ -176,19 +176,20 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
         ValueError: if the label-embedding losses are on but a model has no embedding of each label.
     """
     if config.weight_class_aware or config.weight_instance_aware:
-        for model, what in ((student, "student"), (teacher.model, "teacher")):
+        for model, what in ((student, "student"), (teacher, "teacher")):
             if "label_embeddings" not in model.provides:
                 raise ValueError(
                     f"L2D's class-aware and instance-aware losses need one embedding a label, but the {what} "
-                    f"({type(model).__name__}) has none. Use an ML-Decoder with one group a label, or set "
-                    "weight_class_aware and weight_instance_aware to 0."
+                    f"({type(getattr(model, 'model', model)).__name__}) has none. Use an ML-Decoder with one group a "
+                    "label, or set weight_class_aware and weight_instance_aware to 0."
                 )
     if config.weight_class_maps:
-        for model, what in ((student, "student"), (teacher.model, "teacher")):
+        for model, what in ((student, "student"), (teacher, "teacher")):
             if "class_maps" not in model.provides:
                 raise ValueError(
                     f"L2D's loss on class-activation maps needs them of both models, but the {what} "
-                    f"({type(model).__name__}) has none. Use the linear architecture, or set weight_class_maps to 0."
+                    f"({type(getattr(model, 'model', model)).__name__}) has none. Use the linear architecture, or set "
+                    "weight_class_maps to 0."
                 )
     logits = partial(LogitLoss, config.logit_reduction)
     softened = {"temperature": config.temperature}
@@ -205,11 +206,11 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
         (config.weight_pkt, lambda: PooledFeatures("pkt", losses.probabilistic_knowledge_transfer)),
         (config.weight_rkd, lambda: PooledFeatures("rkd", losses.relational_distillation)),
         (config.weight_class_maps, ClassMaps),
-        (config.weight_review, lambda: Review(*(review_channels(m) for m in (student, teacher.model)))),
+        (config.weight_review, lambda: Review(*map(with_pooled_width, (student.backbone, teacher)))),
     ]
     return [Weighted(build(), weight) for weight, build in offered if weight]
 
 
-def review_channels(model: MultiLabelModel) -> list[int]:
-    """The widths of a model's stage maps and of its pooled vector."""
-    return [*model.backbone.stage_channels, model.backbone.stage_channels[-1]]
+def with_pooled_width(source: Any) -> list[int]:
+    """The widths of the stage maps that a backbone or teacher gives, and of their pooled vector."""
+    return [*source.stage_channels, source.stage_channels[-1]]

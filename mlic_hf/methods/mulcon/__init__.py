@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mlic_hf.methods.mulcon.config import MulConConfig
+from mlic_hf.methods.mulcon.config import MulConLossConfig
 from mlic_hf.methods.mulcon.method import mulcon_objectives
 from mlic_hf.methods.registry import MethodSpec
 
 METHOD = MethodSpec(
     key="mulcon",
     title="MulCon, contrastively enforced distinctiveness",
-    config=MulConConfig,
+    config=MulConLossConfig,
     objectives=mulcon_objectives,
     citation="""@article{dao2023contrastively,
   title={Contrastively Enforcing Distinctiveness for Multi-Label Image Classification},

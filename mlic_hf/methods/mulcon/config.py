@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class MulConConfig:
+class MulConLossConfig:
     """L = BCE in stage one, BCE + weight_contrast * SupCon in stage two; the defaults are the paper's.
 
     With weight_contrast 0, stage two still sees its two views of each image: this is the baseline with the

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mlic_hf import losses
 from mlic_hf.losses.gather import gather_rows
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted
-from mlic_hf.methods.mulcon.config import MulConConfig
+from mlic_hf.methods.mulcon.config import MulConLossConfig
 from mlic_hf.methods.mulcon.embedding_size import label_embedding_size
 from mlic_hf.modeling.modeling_mulcon_mlic import Projector
 
@@ -90,7 +90,7 @@ class LabelContrast(Objective):
         )
 
 
-def mulcon_objectives(config: MulConConfig, student: Any, teacher: Any = None) -> Sequence[Weighted]:
+def mulcon_objectives(config: MulConLossConfig, student: Any, teacher: Any = None) -> Sequence[Weighted]:
     """Cross-entropy in stage one; in stage two the contrast as well.
 
     The model's projector is frozen where nothing trains it (stage one, or weight_contrast 0): stage two is to

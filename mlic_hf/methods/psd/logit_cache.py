@@ -26,20 +26,24 @@ class LogitCache:
         pixels: the view the teachers had.
     """
 
-    #: a method hands the images' ids to its teacher
-    by_image = True
+    provides: frozenset[str] = frozenset()
+    stage_channels: Sequence[int] = ()
 
     def __init__(self, logits: Mapping[str, Tensor], image_ids: Sequence[str], pixels: PixelSpec) -> None:
         self.logits = dict(logits)
         self.row = {image: row for row, image in enumerate(image_ids)}
         self.pixels = pixels
 
-    def __call__(self, pixel_values: Tensor, source: PixelSpec, image_id: Sequence[str], **asked: bool) -> Any:
+    def __call__(
+        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+    ) -> Any:
         """{kind: logits (B, C)} of the images, on the device of the pixels.
 
         Raises:
             ValueError: for an image that the cache does not hold.
         """
+        if image_id is None:
+            raise ValueError("The logit cache answers by image id, but the batch has no `image_id`.")
         missing = [image for image in image_id if image not in self.row]
         if missing:
             raise ValueError(f"The logit cache lacks {len(missing)} images, among them {missing[0]!r}: delete it.")

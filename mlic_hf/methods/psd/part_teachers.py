@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,15 +12,16 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 
 from mlic_hf.losses import scatter_parts
-from mlic_hf.methods.psd.partition import Partition
-from mlic_hf.methods.teacher import Teacher, list_labels
+from mlic_hf.methods.psd.partition import FILE_NAME, Partition
+from mlic_hf.methods.saved_model import load_saved
+from mlic_hf.methods.teachers.model import ModelTeacher, list_labels
 from mlic_hf.methods.views import PixelSpec, convert_pixels
 from mlic_hf.modeling import MultiLabelModel
 from mlic_hf.modeling.base_mlic import HeadRequest
 
 
 class PartTeachers:
-    """All teachers of one or two partitions; called like a `Teacher`, answers {kind: logits (B, C)}.
+    """All teachers of one or two partitions; a `Teacher` that answers {kind: logits (B, C)}.
 
     Args:
         teachers: for each kind of partition, one teacher a part, in the order of its parts.
@@ -31,11 +33,12 @@ class PartTeachers:
         ValueError: if a teacher's labels are not those of its part, or the parts do not cover the labels.
     """
 
-    by_image = False
+    provides: frozenset[str] = frozenset()
+    stage_channels: Sequence[int] = ()
 
     def __init__(
         self,
-        teachers: Mapping[str, Sequence[Teacher]],
+        teachers: Mapping[str, Sequence[ModelTeacher]],
         partitions: Mapping[str, Partition],
         labels: Sequence[str],
         stacked: bool = False,
@@ -61,7 +64,9 @@ class PartTeachers:
         self.stack = StackedBackbones([t for of_kind in self.teachers.values() for t in of_kind]) if stacked else None
 
     @torch.no_grad()
-    def __call__(self, pixel_values: Tensor, source: PixelSpec, **asked: bool) -> dict[str, Tensor]:
+    def __call__(
+        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+    ) -> dict[str, Tensor]:
         """{kind: logits (B, C)} for a batch (B, 3, H, W) prepared for `source`."""
         if self.stack is not None:
             flat = iter(self.stack(pixel_values, source))
@@ -72,6 +77,39 @@ class PartTeachers:
             parts = [next(flat) for _ in of_kind]
             answers[kind] = scatter_parts(parts, self.positions[kind], self.num_labels)
         return answers
+
+
+def load_part_teachers(
+    folder: Path, labels: Sequence[str], kinds: Sequence[str] | None = None, half: bool = False, stacked: bool = False
+) -> PartTeachers:
+    """The teachers of a folder that holds `<kind>/partition.json` and `<kind>/part_<i>/`.
+
+    Args:
+        folder: what `train_part_teachers` or `mlic train_teachers` wrote.
+        labels: the student's label names.
+        kinds: the partitions that teach; all that are there when None.
+        half: run them in half precision.
+        stacked: run all backbones as one batched call.
+
+    Raises:
+        FileNotFoundError: if a partition or a teacher is missing.
+        ValueError: if labels do not match.
+    """
+    found = kinds or sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
+    partitions = {kind: Partition.load(folder / kind / FILE_NAME) for kind in found}
+    teachers: dict[str, list[ModelTeacher]] = {}
+    for kind, partition in partitions.items():
+        teachers[kind] = []
+        for part in range(partition.num_parts):
+            place = folder / kind / f"part_{part}"
+            if not (place / "config.json").is_file():
+                raise FileNotFoundError(
+                    f"There is no teacher of part {part} of the {kind} partition in {place}; train it with "
+                    "`mlic train_teachers` or mlic_hf.train_part_teachers."
+                )
+            model = load_saved(str(place), "teacher")
+            teachers[kind].append(ModelTeacher(model, list_labels(model), half))
+    return PartTeachers(teachers, partitions, labels, stacked)
 
 
 def own_positions(model: MultiLabelModel, part: Sequence[str], labels: Sequence[str], what: str) -> list[int]:
@@ -97,7 +135,7 @@ class StackedBackbones:
         ValueError: if the backbones differ.
     """
 
-    def __init__(self, teachers: Sequence[Teacher]) -> None:
+    def __init__(self, teachers: Sequence[ModelTeacher]) -> None:
         names = {teacher.model.config.backbone for teacher in teachers}
         if len(names) > 1:
             raise ValueError(f"Teachers on {sorted(names)} cannot be stacked; set psd.stack_teachers to false.")

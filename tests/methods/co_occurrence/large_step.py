@@ -13,8 +13,8 @@ import time
 import torch
 
 from mlic_hf import modeling
-from mlic_hf.methods.base import Method
-from mlic_hf.methods.co_occurrence import CoOccurrenceConfig, co_occurrence_objectives
+from mlic_hf.methods.co_occurrence import CoOccurrenceLossConfig, co_occurrence_objectives
+from tests.methods.together import Together
 
 
 def step(backbone: str, image_size: int, images: int, labels: int, checkpointing: bool = False) -> float:
@@ -25,7 +25,7 @@ def step(backbone: str, image_size: int, images: int, labels: int, checkpointing
     )
     if checkpointing:
         student.gradient_checkpointing_enable()
-    method = Method(student, co_occurrence_objectives(CoOccurrenceConfig(gamma_neg=2.0), student))
+    method = Together(student, co_occurrence_objectives(CoOccurrenceLossConfig(gamma_neg=2.0), student))
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-4, weight_decay=1e-4)
     targets = (torch.rand(images, labels) < 0.03).float()
     loss = method(torch.randn(images, 3, image_size, image_size), targets)["loss"]

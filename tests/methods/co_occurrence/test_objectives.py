@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlic_hf.methods.base import Method, MethodBatch
-from mlic_hf.methods.co_occurrence import CoOccurrenceConfig, co_occurrence_objectives
+from mlic_hf.methods.base import MethodBatch
+from mlic_hf.methods.co_occurrence import CoOccurrenceLossConfig, co_occurrence_objectives
 from mlic_hf.methods.co_occurrence.method import GraphContrast, ScaledAsymmetricLoss
-from mlic_hf.methods.mulcon import MulConConfig, mulcon_objectives
+from mlic_hf.methods.mulcon import MulConLossConfig, mulcon_objectives
 from mlic_hf.methods.registry import extra_objectives
 from tests.methods.mulcon.models import random_batch, tiny
+from tests.methods.together import Together
 
 SMALL = {"num_heads": 4, "feed_forward_size": 32, "dropout": 0.0, "graph_steps": 2}
 
@@ -97,7 +98,7 @@ def test_asymmetric_loss_is_a_thousand_times_the_mean_over_known_cells() -> None
 @pytest.mark.parametrize("rows", [[[0] * 6, [0] * 6], [[0] * 6, [0, 1, 0, 0, 0, 0]], [[-1] * 6, [1] * 6]])
 def test_images_with_no_one_or_all_labels_train(rows: list[list[int]]) -> None:
     student = tiny("CoOccurrence", **SMALL)
-    method = Method(student, co_occurrence_objectives(CoOccurrenceConfig(), student))
+    method = Together(student, co_occurrence_objectives(CoOccurrenceLossConfig(), student))
     batch = random_batch(2, two_views=False)
     batch["labels"] = torch.tensor(rows).float()
     outputs = method(**batch)
@@ -110,7 +111,7 @@ def test_images_with_no_one_or_all_labels_train(rows: list[list[int]]) -> None:
 def test_every_trainable_parameter_gets_a_gradient(changes: dict[str, Any]) -> None:
     """Data-parallel training without a search for unused parameters rests on this."""
     student = tiny("CoOccurrence", **SMALL)
-    method = Method(student, co_occurrence_objectives(CoOccurrenceConfig(**changes), student))
+    method = Together(student, co_occurrence_objectives(CoOccurrenceLossConfig(**changes), student))
     assert method.views == 1
     assert not method.couples_images
     method(**random_batch(3, two_views=False))["loss"].backward()
@@ -119,7 +120,7 @@ def test_every_trainable_parameter_gets_a_gradient(changes: dict[str, Any]) -> N
 
 def test_micro_batches_add_up_to_the_batch() -> None:
     student = tiny("CoOccurrence", **SMALL).eval()
-    method = Method(student, co_occurrence_objectives(CoOccurrenceConfig(weight_contrast=0.7), student))
+    method = Together(student, co_occurrence_objectives(CoOccurrenceLossConfig(weight_contrast=0.7), student))
     batch = random_batch(5, two_views=False)
     whole = method(**batch)["loss"]
     totals = method.counts(batch["labels"])
@@ -131,7 +132,7 @@ def test_other_models_borrow_the_contrast_with_a_graph_of_its_own() -> None:
     student = tiny("MLDecoder", width=16, num_heads=2, feed_forward_size=16)
     borrowed = extra_objectives({"co_occurrence.graph_contrast": 0.1}, student, None)
     graph = borrowed[0].objective.graph
-    method = Method(student, [*mulcon_objectives(MulConConfig(stage=1), student), *borrowed])
+    method = Together(student, [*mulcon_objectives(MulConLossConfig(stage=1), student), *borrowed])
     outputs = method(**random_batch(4, two_views=False))
     outputs["loss"].backward()
     assert outputs["graph_contrast"] > 0
@@ -141,8 +142,8 @@ def test_other_models_borrow_the_contrast_with_a_graph_of_its_own() -> None:
 def test_both_contrasts_combine_on_one_model() -> None:
     student = tiny("MulCon", width=32)
     terms = {"co_occurrence.graph_contrast": 0.1}
-    objectives = [*mulcon_objectives(MulConConfig(), student), *extra_objectives(terms, student, None)]
-    method = Method(student, objectives)
+    objectives = [*mulcon_objectives(MulConLossConfig(), student), *extra_objectives(terms, student, None)]
+    method = Together(student, objectives)
     outputs = method(**random_batch(3))
     outputs["loss"].backward()
     assert {"bce", "contrast", "graph_contrast"} <= set(outputs)
@@ -151,10 +152,10 @@ def test_both_contrasts_combine_on_one_model() -> None:
 
 def test_models_without_label_embeddings_are_refused() -> None:
     with pytest.raises(ValueError, match="one embedding a label"):
-        co_occurrence_objectives(CoOccurrenceConfig(), tiny("Linear"))
+        co_occurrence_objectives(CoOccurrenceLossConfig(), tiny("Linear"))
 
 
 @pytest.mark.parametrize("wrong", [{"tau": 0.0}, {"weight_contrast": -1.0}, {"graph_steps": 0}])
 def test_wrong_settings_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"co_occurrence.{next(iter(wrong))}"):
-        CoOccurrenceConfig(**wrong)
+        CoOccurrenceLossConfig(**wrong)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from mlic_hf.methods.base import Method
-from mlic_hf.methods.co_occurrence import CoOccurrenceConfig, co_occurrence_objectives
+from mlic_hf.methods.co_occurrence import CoOccurrenceLossConfig, co_occurrence_objectives
 from tests.methods.mulcon.halves import compare
 from tests.methods.mulcon.models import random_batch, tiny
+from tests.methods.together import Together
 
 
-def build() -> Method:
+def build() -> Together:
     student = tiny("CoOccurrence", num_heads=4, feed_forward_size=32, dropout=0.0, graph_steps=2)
     # The loss is a thousand times a mean; a scale of 1 keeps plain SGD steps of a common size.
-    return Method(student, co_occurrence_objectives(CoOccurrenceConfig(scale=1.0), student))
+    return Together(student, co_occurrence_objectives(CoOccurrenceLossConfig(scale=1.0), student))
 
 
 @pytest.mark.parametrize("first", [2, 1], ids=["halves", "uneven"])

@@ -11,13 +11,13 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mlic_hf.methods.base import Method
 from tests.distributed.launch import launch
+from tests.methods.together import Together
 
 Trace = dict[str, list[float] | dict[str, Tensor]]
 
 
-def set_for_exactness(method: Method) -> None:
+def set_for_exactness(method: Together) -> None:
     """Training mode, but batch norm keeps its statistics."""
     method.train()
     for module in method.modules():
@@ -31,7 +31,7 @@ def _cut(batch: dict[str, Tensor], first: int, rank: int, world: int) -> dict[st
     return {key: value[:first] if rank == 0 else value[first:] for key, value in batch.items()}
 
 
-def train(build: Callable[[], Method], batches: list[dict[str, Tensor]], first: int, rate: float) -> Trace:
+def train(build: Callable[[], Together], batches: list[dict[str, Tensor]], first: int, rate: float) -> Trace:
     """Plain SGD; the losses of the global batches, the last gradients and parameters."""
     world = dist.get_world_size() if dist.is_initialized() else 1
     rank = dist.get_rank() if world > 1 else 0
@@ -58,7 +58,7 @@ def train(build: Callable[[], Method], batches: list[dict[str, Tensor]], first: 
 
 
 def _in_process(
-    build: Callable[[], Method], batches: list[dict[str, Tensor]], first: int, rate: float, folder: str
+    build: Callable[[], Together], batches: list[dict[str, Tensor]], first: int, rate: float, folder: str
 ) -> None:
     torch.set_num_threads(1)
     PartialState(cpu=True)
@@ -68,7 +68,7 @@ def _in_process(
 
 
 def compare(
-    build: Callable[[], Method],
+    build: Callable[[], Together],
     batches: list[dict[str, Tensor]],
     first: int,
     folder: Path,

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mlic_hf.methods.base import Method, MethodBatch
-from mlic_hf.methods.mulcon import METHOD, MulConConfig, mulcon_objectives
+from mlic_hf.methods.base import MethodBatch
+from mlic_hf.methods.mulcon import METHOD, MulConLossConfig, mulcon_objectives
 from mlic_hf.methods.mulcon.method import LabelContrast, MeanBinaryCrossEntropy
 from mlic_hf.methods.registry import extra_objectives
 from tests.methods.mulcon.models import NAMES, random_batch, tiny
+from tests.methods.together import Together
 
 SMALL = {"width": 32}
 
@@ -78,16 +79,16 @@ def test_gather_off_makes_an_objective_that_couples_no_images() -> None:
 
 def test_stages_say_what_they_need() -> None:
     student = tiny("MulCon", **SMALL)
-    one = mulcon_objectives(MulConConfig(stage=1), student)
+    one = mulcon_objectives(MulConLossConfig(stage=1), student)
     assert [(w.objective.name, w.objective.views, w.weight, w.per_image) for w in one] == [("bce", 1, 1.0, False)]
     assert not any(p.requires_grad for p in student.head.projector.parameters())
-    two = mulcon_objectives(MulConConfig(), student)
+    two = mulcon_objectives(MulConLossConfig(), student)
     assert [(w.objective.name, w.objective.views, w.weight) for w in two] == [
         ("bce", 2, 1.0),
         ("contrast", 2, 0.5),
     ]
     assert all(p.requires_grad for p in student.head.projector.parameters())
-    baseline = mulcon_objectives(MulConConfig(weight_contrast=0.0), student)
+    baseline = mulcon_objectives(MulConLossConfig(weight_contrast=0.0), student)
     assert [(w.objective.name, w.objective.views) for w in baseline] == [("bce", 2)]
     assert not any(p.requires_grad for p in student.head.projector.parameters())
 
@@ -96,7 +97,7 @@ def test_stages_say_what_they_need() -> None:
 def test_every_trainable_parameter_gets_a_gradient(changes: dict[str, Any]) -> None:
     """Data-parallel training without a search for unused parameters rests on this."""
     student = tiny("MulCon", **SMALL)
-    method = Method(student, mulcon_objectives(MulConConfig(**changes), student))
+    method = Together(student, mulcon_objectives(MulConLossConfig(**changes), student))
     batch = random_batch(4, two_views=method.views == 2)
     outputs = method(**batch)
     outputs["loss"].backward()
@@ -106,7 +107,7 @@ def test_every_trainable_parameter_gets_a_gradient(changes: dict[str, Any]) -> N
 
 def test_total_is_mean_over_cells_plus_half_the_mean_over_pairs() -> None:
     student = tiny("MulCon", **SMALL).eval()
-    method = Method(student, mulcon_objectives(MulConConfig(), student))
+    method = Together(student, mulcon_objectives(MulConLossConfig(), student))
     batch = random_batch(3)
     outputs = method(**batch)
     labels = torch.cat([batch["labels"], batch["labels"]])
@@ -120,7 +121,7 @@ def test_total_is_mean_over_cells_plus_half_the_mean_over_pairs() -> None:
 
 def test_batches_without_any_positive_label_train() -> None:
     student = tiny("MulCon", **SMALL)
-    method = Method(student, mulcon_objectives(MulConConfig(), student))
+    method = Together(student, mulcon_objectives(MulConLossConfig(), student))
     batch = random_batch(2)
     batch["labels"] = torch.zeros_like(batch["labels"])
     method(**batch)["loss"].backward()
@@ -134,7 +135,7 @@ def test_other_models_borrow_the_contrast_with_a_projector_of_its_own() -> None:
     projector = borrowed[0].objective.projector
     assert projector.output.out_features == 128
     assert projector.hidden.in_features == 16
-    method = Method(student, [*METHOD.objectives(MulConConfig(stage=1), student, None), *borrowed])
+    method = Together(student, [*METHOD.objectives(MulConLossConfig(stage=1), student, None), *borrowed])
     outputs = method(**random_batch(4))
     outputs["loss"].backward()
     assert outputs["contrast"] > 0
@@ -163,19 +164,19 @@ def test_models_without_label_embeddings_are_refused() -> None:
 )
 def test_wrong_settings_are_named(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"mulcon.{message}"):
-        MulConConfig(**wrong)
+        MulConLossConfig(**wrong)
 
 
 def test_distillation_and_contrast_combine() -> None:
     from mlic_hf.methods.l2d import METHOD as L2D
     from mlic_hf.methods.l2d import L2DConfig
-    from mlic_hf.methods.teacher import Teacher
+    from mlic_hf.methods.teachers import ModelTeacher
 
     student = tiny("MulCon", **SMALL)
-    teacher = Teacher(tiny("MLDecoder", width=16, num_heads=2, feed_forward_size=16), labels=NAMES)
+    teacher = ModelTeacher(tiny("MLDecoder", width=16, num_heads=2, feed_forward_size=16), labels=NAMES)
     objectives = [*L2D.objectives(L2DConfig(), student, teacher)]
     objectives += extra_objectives({"mulcon.contrast": 0.5}, student, teacher)
-    method = Method(student, objectives, teacher)
+    method = Together(student, objectives, teacher)
     assert method.views == 2
     outputs = method(**random_batch(4))
     outputs["loss"].backward()

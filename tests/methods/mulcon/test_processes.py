@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from mlic_hf.methods.base import Method
-from mlic_hf.methods.mulcon import MulConConfig, mulcon_objectives
+from mlic_hf.methods.mulcon import MulConLossConfig, mulcon_objectives
 from tests.methods.mulcon.halves import compare
 from tests.methods.mulcon.models import random_batch, tiny
+from tests.methods.together import Together
 
 
-def build(denominator_size: int = 0) -> Method:
+def build(denominator_size: int = 0) -> Together:
     student = tiny("MulCon", width=32)
-    return Method(student, mulcon_objectives(MulConConfig(denominator_size=denominator_size), student))
+    return Together(student, mulcon_objectives(MulConLossConfig(denominator_size=denominator_size), student))
 
 
-def build_with_negatives() -> Method:
+def build_with_negatives() -> Together:
     return build(denominator_size=60)
 
 
@@ -31,9 +31,9 @@ def test_two_processes_equal_one(make: object, first: int, tmp_path: Path) -> No
     assert trace["gradients"]["student.head.projector.hidden.weight"].abs().sum() > 0
 
 
-def build_without_gather() -> Method:
+def build_without_gather() -> Together:
     student = tiny("MulCon", width=32)
-    return Method(student, mulcon_objectives(MulConConfig(gather=False), student))
+    return Together(student, mulcon_objectives(MulConLossConfig(gather=False), student))
 
 
 def test_without_gather_each_process_has_a_contrast_of_its_own(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mlic_hf.methods.base import Method
-from mlic_hf.methods.oass import OASSConfig, oass_objectives
+from mlic_hf.methods.oass import OASSConfig
 from mlic_hf.methods.oass.averaged_student import AveragedStudent
 from mlic_hf.methods.oass.chunk_size import measure_chunk_size
 from mlic_hf.training import MultiLabelTrainer
@@ -72,14 +71,13 @@ class Pictures(torch.utils.data.Dataset):
 
 def trainer_in(folder: Path, epochs: int = 2) -> MultiLabelTrainer:
     student = student_of()
-    method = Method(student, oass_objectives(OASSConfig(chunk_size=16), student))
     args = MultiLabelTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
-        schedule="constant",
+        lr_scheduler_type="constant",
         schedule_epochs=2,
-        optimizer="sgd",
-        nesterov=True,
+        optim="sgd",
+        optim_args="momentum=0.9,nesterov=true",
         learning_rate=0.05,
         batch_norm="frozen",
         ema_decay=None,
@@ -92,7 +90,9 @@ def trainer_in(folder: Path, epochs: int = 2) -> MultiLabelTrainer:
         use_cpu=True,
         save_total_limit=None,
     )
-    return MultiLabelTrainer(method, args, train_dataset=Pictures(), eval_dataset=Pictures())
+    return MultiLabelTrainer(
+        student, args, train_dataset=Pictures(), eval_dataset=Pictures(), method=OASSConfig(chunk_size=16)
+    )
 
 
 def test_a_resumed_run_ends_with_the_same_copy(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_a_resumed_run_ends_with_the_same_copy(tmp_path: Path) -> None:
     assert found.updates == expected.updates == 4
     for name, tensor in expected.state_dict().items():
         assert torch.equal(found.state_dict()[name], tensor), name
-    for name, tensor in whole.method.student.state_dict().items():
-        assert torch.equal(resumed.method.student.state_dict()[name], tensor), name
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], tensor), name
 
 
 def test_the_measured_chunk_ends_where_time_or_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlic_hf.methods.base import Method
 from mlic_hf.methods.oass import OASSConfig, oass_objectives
 from mlic_hf.methods.oass.cut_and_merge import CutAndMerge
 from mlic_hf.methods.oass.method import PartialClass, Reconstruction
@@ -17,6 +16,7 @@ from mlic_hf.methods.registry import extra_objectives, get_method
 from tests.methods.mulcon.models import tiny
 from tests.methods.oass.models import FIELDS, seen, some_labels, student_of
 from tests.methods.oass.per_pair import losses_by_pair
+from tests.methods.together import Together
 
 
 def both_losses(student: Any, batch: Any, **changes: Any) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ def test_online_cuts_leave_the_batch_norm_statistics_alone() -> None:
 @pytest.mark.parametrize("gradient", ["none", "online"])
 def test_images_with_no_one_or_all_labels_train(rows: list[list[int]], gradient: str) -> None:
     student = student_of()
-    method = Method(student, oass_objectives(OASSConfig(gradient=gradient), student))
+    method = Together(student, oass_objectives(OASSConfig(gradient=gradient), student))
     method.progress = 0.5
     outputs = method(torch.randn(2, 3, 64, 64), torch.tensor(rows).float())
     outputs["loss"].backward()
@@ -120,7 +120,7 @@ def test_images_with_no_one_or_all_labels_train(rows: list[list[int]], gradient:
 
 def test_the_total_is_the_papers() -> None:
     student = student_of()
-    method = Method(student, oass_objectives(OASSConfig(), student))
+    method = Together(student, oass_objectives(OASSConfig(), student))
     method.progress = 0.025
     batch = seen(student, some_labels())
     found = method(batch.pixel_values, batch.labels)
@@ -134,7 +134,7 @@ def test_the_total_is_the_papers() -> None:
 
 def test_micro_batches_add_up_to_the_batch() -> None:
     student = student_of()
-    method = Method(student, oass_objectives(OASSConfig(), student))
+    method = Together(student, oass_objectives(OASSConfig(), student))
     method.progress = 1.0
     batch = seen(student, some_labels(5))
     whole = method(batch.pixel_values, batch.labels)["loss"]
@@ -145,7 +145,7 @@ def test_micro_batches_add_up_to_the_batch() -> None:
 
 def test_the_copy_is_neither_trained_nor_part_of_the_methods_state() -> None:
     student = student_of()
-    method = Method(student, oass_objectives(OASSConfig(), student))
+    method = Together(student, oass_objectives(OASSConfig(), student))
     assert {id(p) for p in method.parameters()} == {id(p) for p in student.parameters()}
     assert not any("averaged" in name for name in method.state_dict())
     assert list(method.companions()) == ["partial_class.averaged"]
@@ -155,7 +155,7 @@ def test_other_methods_borrow_one_loss() -> None:
     student = student_of()
     borrowed = extra_objectives({"oass.reconstruction": 3.0}, student, None)
     supervised = get_method("supervised")
-    method = Method(student, [*supervised.objectives(supervised.config(), student, None), *borrowed])
+    method = Together(student, [*supervised.objectives(supervised.config(), student, None), *borrowed])
     method.progress = 1.0
     assert method(torch.randn(4, 3, 64, 64), some_labels())["reconstruction"] > 0
     method.after_step()
@@ -165,7 +165,7 @@ def test_other_methods_borrow_one_loss() -> None:
 
 def test_without_both_losses_nothing_is_cut() -> None:
     config = OASSConfig(weight_partial=0.0, weight_reconstruction=0.0)
-    method = Method(student_of(), oass_objectives(config, tiny("MLDecoder", width=16, num_heads=2)))
+    method = Together(student_of(), oass_objectives(config, tiny("MLDecoder", width=16, num_heads=2)))
     assert list(method.objectives) == ["soft_margin"]
     assert method.companions() == {}
 

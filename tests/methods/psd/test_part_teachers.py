@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlic_hf.methods.base import Method
 from mlic_hf.methods.psd.config import PSDConfig
 from mlic_hf.methods.psd.logit_cache import compute_cache, load_cache, save_cache
 from mlic_hf.methods.psd.method import psd_objectives
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import Partition
-from mlic_hf.methods.teacher import Teacher
+from mlic_hf.methods.teachers import ModelTeacher
 from mlic_hf.methods.views import PixelSpec
 from tests.methods.tiny import NAMES, tiny_batch, tiny_linear
+from tests.methods.together import Together
 
 PARTS = (("dog", "ant"), ("bee", "cat", "eel"))
 PARTITION = Partition("cgp", tuple(NAMES), PARTS, None, 0, "spectral", "test")
 
 
-def teachers(**changes: object) -> list[Teacher]:
-    return [Teacher(tiny_linear(seed, list(part))) for seed, part in enumerate(PARTS)]
+def teachers(**changes: object) -> list[ModelTeacher]:
+    return [ModelTeacher(tiny_linear(seed, list(part)), part) for seed, part in enumerate(PARTS)]
 
 
 def part_teachers(stacked: bool = False) -> PartTeachers:
@@ -53,7 +53,7 @@ def test_teachers_that_do_not_fit_are_refused() -> None:
         PartTeachers({"cgp": teachers()[::-1]}, {"cgp": PARTITION}, NAMES)
     with pytest.raises(ValueError, match="does not fit these 4"):
         PartTeachers({"cgp": teachers()}, {"cgp": PARTITION}, NAMES[:4])
-    larger = Teacher(tiny_linear(1, list(PARTS[1]), image_size=48))
+    larger = ModelTeacher(tiny_linear(1, list(PARTS[1]), image_size=48), PARTS[1])
     with pytest.raises(ValueError, match=r"different image sizes \[32, 48\]"):
         PartTeachers({"cgp": [teachers()[0], larger]}, {"cgp": PARTITION}, NAMES)
 
@@ -76,7 +76,7 @@ def test_the_cache_gives_the_teachers_own_answers(tmp_path: Path) -> None:
     config = PSDConfig(kinds=["cgp"])
     student = tiny_linear(9).eval()
     told = [
-        Method(student, psd_objectives(config, student), teacher, PixelSpec.of_model(student))(
+        Together(student, psd_objectives(config, student), teacher, PixelSpec.of_model(student))(
             pixels, labels, image_id=ids
         )["loss"]
         for teacher in (source, loaded)

@@ -1,4 +1,4 @@
-"""A frozen model that teaches: it sees its own view of the pixels and gives its outputs without gradient."""
+"""A frozen model of this library that teaches: it sees its own view of the pixels and answers without gradient."""
 
 from __future__ import annotations
 
@@ -16,37 +16,31 @@ from mlic_hf.modeling import MultiLabelModel
 PER_LABEL = ("logits", "label_embeddings", "class_maps")
 
 
-class Teacher:
+class ModelTeacher:
     """A model in evaluation mode with the pixels it was trained on; not an nn.Module, so nothing registers it.
 
     Args:
         model: an mlic_hf model.
-        pixels: its image size and normalisation; the model's own when None.
-        labels: the label names its outputs shall follow; the model's own order when None.
+        labels: the label names its answers shall follow.
         half: run it in half precision (float16 on a GPU, bfloat16 on the CPU).
 
     Raises:
         ValueError: if the model lacks a label or has one too many.
     """
 
-    #: whether it is asked by image id as well as by pixels
-    by_image = False
-
-    def __init__(
-        self,
-        model: MultiLabelModel,
-        pixels: PixelSpec | None = None,
-        labels: Sequence[str] | None = None,
-        half: bool = False,
-    ) -> None:
+    def __init__(self, model: MultiLabelModel, labels: Sequence[str], half: bool = False) -> None:
         self.model: MultiLabelModel = model.eval().requires_grad_(False)
-        self.pixels = pixels or PixelSpec.of_model(model)
+        self.pixels: PixelSpec = PixelSpec.of_model(model)
+        self.provides: frozenset[str] = model.provides
+        self.stage_channels: Sequence[int] = model.backbone.stage_channels
         self.half = half
-        self.order = None if labels is None else match_labels(list_labels(model), labels, "teacher")
+        self.order = match_labels(list_labels(model), labels, "teacher")
 
     @torch.no_grad()
-    def __call__(self, pixel_values: Tensor, source: PixelSpec, **asked: bool) -> Any:
-        """The teacher's outputs for a batch (B, 3, H, W) prepared for `source`, labels in the student's order."""
+    def __call__(
+        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+    ) -> Any:
+        """The model's outputs for a batch (B, 3, H, W) prepared for `source`, labels in the order asked for."""
         device = pixel_values.device
         if next(self.model.parameters()).device != device:
             self.model.to(device)

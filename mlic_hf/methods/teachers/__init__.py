@@ -1,0 +1,9 @@
+"""What teaches: a small protocol, and what answers by it."""
+
+from __future__ import annotations
+
+from mlic_hf.methods.teachers.any_teacher import as_teacher
+from mlic_hf.methods.teachers.model import ModelTeacher, list_labels, match_labels
+from mlic_hf.methods.teachers.protocol import Teacher
+
+__all__ = ["ModelTeacher", "Teacher", "as_teacher", "list_labels", "match_labels"]

@@ -1,0 +1,38 @@
+"""What teaches: anything that names its labels and pixels and answers for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from mlic_hf.methods.views import PixelSpec
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Whatever answers: a model, PSD's parts, a cache on disk, a function.
+
+    Attributes:
+        pixels: the view of an image it wants; the batch is made at least that large.
+        provides: the fields of its answers beside `logits`, as a model's `provides`.
+        stage_channels: the widths of its stage maps, fine to coarse; empty if it gives none.
+    """
+
+    pixels: PixelSpec
+    provides: frozenset[str]
+    stage_channels: Sequence[int]
+
+    def __call__(
+        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+    ) -> Any:
+        """Its answers, without gradient, labels in the student's order.
+
+        Args:
+            pixel_values: (B, 3, H, W) prepared for `source`.
+            source: how they are normalised.
+            image_id: the images' ids, for answers that are looked up.
+            **asked: `output_<field>=True` for what is wanted beside `logits` (B, C).
+        """
+        ...

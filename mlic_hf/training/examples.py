@@ -1,0 +1,64 @@
+"""From whatever holds pictures and labels to the examples that a model trains on and is measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, adapt, build_transform, transform_preset
+from mlic_hf.methods.views import PixelSpec
+
+
+def training_examples(
+    data: Any, labels: Sequence[str], pixels: PixelSpec, transform: Any, views: int = 1, seed: int = 0
+) -> Any:
+    """Augmented examples {pixel_values, labels, image_id[, second_view]}.
+
+    Args:
+        data: what `mlic_hf.data.adapt` takes, or a dataset of examples, which is left as it is.
+        labels: the model's label names; those of the data are matched to them by name.
+        pixels: size and normalisation.
+        transform: a paper's pipeline by its name, a `TransformConfig`, or a function (image, generator) -> (3, H, W).
+        views: 1, or 2 for a second, independently drawn view.
+        seed: of the draws.
+    """
+    if gives_examples(data):
+        return data
+    return of_rows(adapt(data, labels=labels)[0], labels, pixels, transform, views=views, seed=seed)
+
+
+def evaluation_examples(data: Any, labels: Sequence[str], pixels: PixelSpec) -> Any:
+    """Examples as the saved image processor will show pictures to the model; splits by name stay splits by name."""
+    if isinstance(data, Mapping):
+        return {name: evaluation_examples(part, labels, pixels) for name, part in data.items()}
+    return data if gives_examples(data) else of_rows(adapt(data, labels=labels)[0], labels, pixels, None)
+
+
+def of_rows(rows: Any, labels: Sequence[str], pixels: PixelSpec, transform: Any, **options: Any) -> MultiLabelDataset:
+    """Examples of adapted rows; labels of theirs that are not among those asked for are left out.
+
+    Args:
+        rows: what `adapt` returned.
+        labels: the label names of the examples.
+        pixels: size and normalisation.
+        transform: as in `training_examples`; None for evaluation.
+        **options: of `MultiLabelDataset`.
+    """
+    if transform is None:
+        transform = TransformConfig(kind="eval", **vars(pixels))
+    elif isinstance(transform, str):
+        transform = transform_preset(transform, pixels.image_size, pixels.mean, pixels.std)
+    function = build_transform(transform) if isinstance(transform, TransformConfig) else transform
+    return MultiLabelDataset(rows, LabelSpace(labels), function, **options)
+
+
+def gives_examples(data: Any) -> bool:
+    """Whether rows are examples already: they hold `pixel_values` as a tensor."""
+    if data is None or isinstance(data, MultiLabelDataset):
+        return True
+    if isinstance(data, Mapping) or not hasattr(data, "__getitem__") or not len(data):
+        return False
+    row = data[0]
+    return isinstance(row, Mapping) and isinstance(row.get("pixel_values"), torch.Tensor)
