@@ -12,7 +12,9 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,7 +58,9 @@ def build_cases(images: int, labels: int, width: int, device: str) -> dict[str, 
     cut_image, cut_label = cut_image[:64], cut_label[:64]
     class_maps, merged = torch.randn(images, labels, 16, 16).to(device), torch.randn(len(cut_label), labels, 16, 16)
     merged = merged.to(device)
+    maps_t = torch.randn(images, labels, 8, 8).to(device)
     return {
+        **(imperfect_cases(z, y) if labels <= 100 else {}),
         "asymmetric": (losses.asymmetric_loss, oracles.asymmetric_loss, [z], [y]),
         "binary cross-entropy": (losses.binary_cross_entropy, oracles.binary_cross_entropy, [z], [y]),
         "focal": (losses.focal, oracles.focal, [z], [y]),
@@ -73,6 +77,13 @@ def build_cases(images: int, labels: int, width: int, device: str) -> dict[str, 
             [z],
             [t, y],
         ),
+        "symmetric logit distillation": (
+            losses.symmetric_logit_distillation,
+            oracles.symmetric_logit_distillation,
+            [z],
+            [t, y],
+        ),
+        "class maps (CAM)": (losses.class_map_distillation, oracles.class_map_distillation, [class_maps], [maps_t, y]),
         "partition MSE": (losses.partition_distillation_mse, oracles.partition_distillation_mse, [z], [t]),
         "partition KL": (losses.partition_distillation_kl, oracles.partition_distillation_kl, [z], [t]),
         "class-aware (CD)": (
@@ -135,6 +146,41 @@ def build_cases(images: int, labels: int, width: int, device: str) -> dict[str, 
             [merged, cut_image, cut_label],
         ),
     }
+
+
+def imperfect_cases(z: Tensor, y: Tensor) -> dict[str, Case]:
+    """The losses for missing and rare labels, whose loops go cell by cell."""
+    counts = y.sum(dim=0).clamp(min=1)
+    total, share = len(y) + 1, 0.02
+
+    def summed(loss: Callable[..., Tensor], **settings: Any) -> Callable[..., Tensor]:
+        return partial(loss, reduction="sum", **settings)
+
+    pairs: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+        "entropy maximisation (EM)": (summed(losses.entropy_maximization), oracles.entropy_maximization),
+        "weak negatives (WAN)": (summed(losses.weak_negatives), oracles.weak_negatives),
+        "expected positives (EPR)": (
+            summed(losses.expected_positives, expected=3.0),
+            lambda z, y: oracles.expected_positives(z, y, 3.0),
+        ),
+        "Hill": (losses.hill, oracles.hill),
+        "self-paced correction (SPLC)": (losses.self_paced_correction, oracles.self_paced_correction),
+        "large losses rejected (LL-R)": (
+            summed(losses.large_loss_rejection, share=share),
+            lambda z, y: oracles.large_loss(z, y, share, corrected=False),
+        ),
+        "large losses corrected (LL-Ct)": (
+            summed(losses.large_loss_correction, share=share),
+            lambda z, y: oracles.large_loss(z, y, share, corrected=True),
+        ),
+        "distribution-balanced (DB)": (
+            summed(losses.distribution_balanced, counts=counts, num_images=total),
+            lambda z, y: oracles.distribution_balanced(z, y, counts, total),
+        ),
+        "two-way": (summed(losses.two_way), oracles.two_way),
+        "ZLPR": (summed(losses.zlpr), oracles.zlpr),
+    }
+    return {name: (ours, loop, [z], [y]) for name, (ours, loop) in pairs.items()}
 
 
 def step(loss: Callable[..., Tensor], leaves: list[Tensor], fixed: list[Tensor]) -> float:
