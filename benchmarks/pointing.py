@@ -26,7 +26,8 @@ from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.metrics import multilabel_metrics
 from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.modeling.class_maps_mlic import class_activation_maps, key_points
-from mlic_hf.modeling.localize_mlic import label_thresholds, places
+from mlic_hf.modeling.localize_mlic import places
+from mlic_hf.modeling.predictions_mlic import label_thresholds
 
 COLUMNS = (
     ("mAP", "mAP"),

@@ -9,8 +9,10 @@ from transformers import (
     AutoModelForImageClassification,
     AutoVideoProcessor,
 )
+from transformers.pipelines import PIPELINE_REGISTRY
 
-from mlic_hf.modeling import ARCHITECTURES, MultiLabelImageProcessor
+from mlic_hf.modeling import ARCHITECTURES, MultiLabelImageProcessor, MultiLabelPipeline
+from mlic_hf.modeling.pipeline_mlic import TASK
 
 
 def register_auto_classes() -> None:
@@ -27,3 +29,5 @@ def register_auto_classes() -> None:
             AutoImageProcessor.register(config_class, image_processor_classes=processors, exist_ok=True)
         except TypeError:  # transformers before 5.4 or so knows one class for all backends
             AutoImageProcessor.register(config_class, MultiLabelImageProcessor, exist_ok=True)
+    if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
+        PIPELINE_REGISTRY.register_pipeline(TASK, MultiLabelPipeline, pt_model=AutoModelForImageClassification)

@@ -19,6 +19,8 @@ from .modeling_ml_decoder_mlic import MLDecoderForImageClassification
 from .modeling_mulcon_mlic import MulConForImageClassification
 from .modeling_query2label_mlic import Query2LabelForImageClassification
 from .outputs_mlic import CoOccurrenceOutput, MLDecoderOutput, MulConOutput, MultiLabelOutput
+from .pipeline_mlic import MultiLabelPipeline
+from .predictions_mlic import calibrated_scores, predicted_labels
 from .timm_backbone_mlic import TimmBackbone
 from .transformers_backbone_mlic import TransformersBackbone
 from .word_vectors_mlic import load_word_vectors
@@ -58,9 +60,12 @@ __all__ = [
     "MultiLabelImageProcessor",
     "MultiLabelModel",
     "MultiLabelOutput",
+    "MultiLabelPipeline",
     "Query2LabelConfig",
     "Query2LabelForImageClassification",
     "TimmBackbone",
     "TransformersBackbone",
+    "calibrated_scores",
     "load_word_vectors",
+    "predicted_labels",
 ]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
@@ -20,6 +21,8 @@ from .head_mlic import Head, HeadRequest, succeed
 from .label_change_mlic import label_change
 from .labels_mlic import checked_names, label_names, sources
 from .outputs_mlic import MultiLabelOutput, known_cell_loss
+from .pipeline_mlic import TASK, MultiLabelPipeline
+from .predictions_mlic import predicted_labels
 from .timm_backbone_mlic import TimmBackbone
 from .transformers_backbone_mlic import TransformersBackbone
 from .vision_encoder_mlic import stored_names
@@ -121,6 +124,16 @@ class MultiLabelModel(PreTrainedModel):
             **fields,
         )
         return output if return_dict else output.to_tuple()
+
+    @torch.no_grad()
+    def predict_labels(
+        self,
+        pixel_values: Tensor,
+        thresholds: float | Sequence[float] | str | None = None,
+        calibrated: bool = False,
+    ) -> list[list[dict[str, Any]]]:
+        """The labels of each image (B, 3, H, W) with their scores: see `predicted_labels`."""
+        return predicted_labels(self.config, self(pixel_values).logits, thresholds, calibrated)
 
     def _check_request(self, request: HeadRequest) -> None:
         asked = {"attentions": request.attentions, "class_maps": request.class_maps}
@@ -348,10 +361,12 @@ class MultiLabelModel(PreTrainedModel):
         return self
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; the saved folder also answers `AutoModel`."""
+        """As in transformers; the saved folder also answers `AutoModel` and has its own pipeline."""
         kept = dict(getattr(self.config, "auto_map", None) or {})
         module = type(self).__module__.split(".")[-1]
         self.config.auto_map = {**kept, "AutoModel": f"{module}.{type(self).__name__}"}
+        pipeline = f"{MultiLabelPipeline.__module__.split('.')[-1]}.{MultiLabelPipeline.__name__}"
+        self.config.custom_pipelines = {TASK: {"impl": pipeline, "pt": ["AutoModelForImageClassification"]}}
         return super().save_pretrained(save_directory, *args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:

@@ -18,6 +18,7 @@ from .config_checks_mlic import (
     shown,
 )
 from .labels_mlic import LABEL_FIELDS, asked_names, check_label_maps, label_names, with_labels
+from .picture_settings_mlic import FILTERS
 
 HEAVY_OUTPUTS = [
     "label_embeddings",
@@ -31,7 +32,6 @@ HEAVY_OUTPUTS = [
     "co_occurrence",
     "graph_embeddings",
 ]
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 
 def encoder_config(fields: PretrainedConfig | dict[str, Any] | None) -> PretrainedConfig | None:
@@ -177,7 +177,7 @@ class MultiLabelConfig(PretrainedConfig):
                 raise ValueError(f"{name}.{field} is {shown(numbers)}; expected three numbers, one a colour.")
         if self.image_std is not None and min(self.image_std) <= 0:
             raise ValueError(f"{name}.image_std is {self.image_std!r}; expected three numbers above 0.")
-        require_choice(self, "interpolation", (None, *INTERPOLATIONS))
+        require_choice(self, "interpolation", (None, *FILTERS))
         self._check_label_fields()
 
     def _check_label_fields(self) -> None:

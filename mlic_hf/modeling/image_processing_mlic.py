@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
+from transformers.processing_utils import ImagesKwargs
 
-FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
-}
+from .picture_settings_mlic import FILTERS, LAYOUTS, known_arguments, read_filter, read_size, read_statistics
+from .pictures_mlic import as_rgb, is_share
+
+
+class MultiLabelImagesKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
+    """What this processor takes beside the arguments that all have."""
+
+    image_size: int | None
+    interpolation: str | None
 
 
 class MultiLabelImageProcessor(BaseImageProcessor):
@@ -30,32 +30,55 @@ class MultiLabelImageProcessor(BaseImageProcessor):
         image_size: side of the square, in pixels. The whole picture is squashed to it; nothing is cropped.
         image_mean, image_std: three numbers each, for pixels in [0, 1].
         interpolation: one of "nearest", "bilinear", "bicubic", "lanczos", "box", "hamming".
+        do_resize, do_rescale, do_normalize: which of the three steps are taken.
+        rescale_factor: what bytes are multiplied by.
+        size: {"height": S, "width": S} or S, the names that other processors have for `image_size`.
+        resample: Pillow's number of `interpolation`.
 
     Raises:
         ValueError: a sentence naming the field or the picture.
     """
 
     model_input_names = ["pixel_values"]
+    valid_kwargs = MultiLabelImagesKwargs
 
     def __init__(
         self,
-        image_size: int = 224,
+        image_size: int | None = None,
         image_mean: Sequence[float] = (0.485, 0.456, 0.406),
         image_std: Sequence[float] = (0.229, 0.224, 0.225),
-        interpolation: str = "bilinear",
+        interpolation: str | None = None,
+        do_resize: bool = True,
+        do_rescale: bool = True,
+        rescale_factor: float = 1 / 255,
+        do_normalize: bool = True,
+        size: int | Mapping[str, int] | None = None,
+        resample: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if interpolation not in FILTERS:
-            raise ValueError(f"interpolation is {interpolation!r}; expected one of {', '.join(FILTERS)}.")
-        if not isinstance(image_size, int) or image_size < 1:
-            raise ValueError(f"image_size is {image_size!r}; expected a whole number of pixels of at least 1.")
-        if len(image_mean) != 3 or len(image_std) != 3 or min(image_std) <= 0:
-            raise ValueError(f"mean {image_mean!r} and std {image_std!r}: expected three numbers each, std above 0.")
-        self.image_size = image_size
-        self.image_mean = [float(value) for value in image_mean]
-        self.image_std = [float(value) for value in image_std]
-        self.interpolation = interpolation
+        height, width = read_size(size, image_size) or (224, 224)
+        if height != width:
+            raise ValueError(f"size is {size!r}; expected a square, or pass another size with each call.")
+        self.image_size = height
+        self.image_mean, self.image_std = read_statistics(image_mean, image_std)
+        self.interpolation = read_filter(interpolation, resample) or "bilinear"
+        self.do_resize, self.do_rescale, self.do_normalize = do_resize, do_rescale, do_normalize
+        self.rescale_factor = rescale_factor
+
+    @property
+    def size(self) -> dict[str, int]:
+        """The square as other processors name it."""
+        return {"height": self.image_size, "width": self.image_size}
+
+    @size.setter
+    def size(self, value: int | Mapping[str, int]) -> None:
+        self.image_size = (read_size(value, None) or (self.image_size,))[0]
+
+    @property
+    def resample(self) -> int:
+        """Pillow's number of the interpolation."""
+        return int(FILTERS[self.interpolation])
 
     @classmethod
     def for_model(cls, model: Any) -> MultiLabelImageProcessor:
@@ -68,61 +91,49 @@ class MultiLabelImageProcessor(BaseImageProcessor):
             interpolation=backbone.interpolation,
         )
 
-    def __call__(self, images: Any, return_tensors: Any = None, **kwargs: Any) -> BatchFeature:
-        return self.preprocess(images, return_tensors=return_tensors, **kwargs)
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+        return self.preprocess(images, *args, **kwargs)
 
     def preprocess(self, images: Any, return_tensors: Any = None, **kwargs: Any) -> BatchFeature:
         """One picture or a list of them to {"pixel_values": (B, 3, S, S)}.
 
         Args:
             images: PIL pictures of any mode, or arrays / tensors: (H, W), (H, W, 3) or (3, H, W), as bytes
-                0 to 255 or as floats in [0, 1].
+                0 to 255 or as floats in [0, 1], which are bytes divided by 255.
             return_tensors: "pt", "np" or None, as everywhere in transformers.
+            **kwargs: for this call alone, what the processor was made with (`do_resize`, `size`, which may be
+                no square here, `do_normalize`, ...); `data_format` "channels_first" or "channels_last" of the
+                result, `input_data_format` of arrays; `device` of tensors.
+
+        Raises:
+            ValueError: for an argument that does not exist or makes no sense, and for what is no picture.
         """
+        given = known_arguments(kwargs)
         pictures = list(images) if isinstance(images, (list, tuple)) else [images]
         if hasattr(images, "ndim") and images.ndim == 4:
             pictures = list(images)
-        rows = [self._prepare(picture) for picture in pictures]
-        return BatchFeature({"pixel_values": np.stack(rows)}, tensor_type=return_tensors)
+        rows = [self._prepare(picture, given) for picture in pictures]
+        if len({row.shape for row in rows}) > 1:
+            shapes = sorted({row.shape for row in rows})
+            raise ValueError(f"The pictures have different sizes {shapes[:3]}; resize them, or pass one at a time.")
+        batch = BatchFeature({"pixel_values": np.stack(rows)}, tensor_type=return_tensors)
+        return batch.to(given["device"]) if given.get("device") is not None else batch
 
-    def _prepare(self, picture: Any) -> np.ndarray:
-        side = (self.image_size, self.image_size)
-        resized = as_rgb(picture).resize(side, FILTERS[self.interpolation])
-        pixels = np.asarray(resized, dtype=np.float32) / 255.0
-        pixels = (pixels - np.float32(self.image_mean)) / np.float32(self.image_std)
-        return pixels.transpose(2, 0, 1)
-
-
-def as_rgb(picture: Any) -> Image.Image:
-    """A picture of any accepted kind as 8-bit RGB, as it is read in training.
-
-    Transparency is dropped, as `transformers.image_utils.load_image` does; 16-bit values are divided by 257.
-    """
-    if isinstance(picture, torch.Tensor):
-        picture = picture.detach().cpu().numpy()
-    if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(_as_bytes(picture))
-    if not isinstance(picture, Image.Image):
-        raise ValueError(f"A picture is a {type(picture).__name__}; expected a PIL picture, an array or a tensor.")
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray(np.rint(np.asarray(picture) / 257.0).clip(0, 255).astype(np.uint8))
-    if "transparency" in picture.info:
-        picture = picture.convert("RGBA")  # Pillow warns of palettes that go to RGB at once
-    return picture.convert("RGB")
-
-
-def _as_bytes(array: np.ndarray) -> np.ndarray:
-    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
-        array = array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3):
-        raise ValueError(f"A picture has shape {array.shape}; expected (H, W), (H, W, 3) or (3, H, W).")
-    if array.dtype == np.uint8:
-        return array
-    if np.issubdtype(array.dtype, np.floating) and array.size and array.min() >= 0.0 and array.max() <= 1.0:
-        return np.round(array * 255.0).astype(np.uint8)
-    raise ValueError(
-        f"A picture has values of {array.dtype} from {array.min()} to {array.max()}; expected bytes 0 to 255 "
-        "or floats in [0, 1]."
-    )
+    def _prepare(self, picture: Any, given: Mapping[str, Any]) -> np.ndarray:
+        shown = as_rgb(picture, {None: None, LAYOUTS[0]: False, LAYOUTS[1]: True}[given.get("input_data_format")])
+        if given.get("do_resize", self.do_resize):
+            height, width = read_size(given.get("size"), given.get("image_size")) or (self.image_size, self.image_size)
+            named = read_filter(given.get("interpolation"), given.get("resample")) or self.interpolation
+            shown = shown.resize((width, height), FILTERS[named])
+        pixels = np.asarray(shown, dtype=np.float32)
+        factor = float(given.get("rescale_factor", self.rescale_factor))
+        if given.get("do_rescale", self.do_rescale):
+            pixels = pixels / 255.0 if factor == 1 / 255 else pixels * np.float32(factor)
+        elif is_share(picture):
+            pixels = pixels / 255.0  # in the range in which they came
+        if given.get("do_normalize", self.do_normalize):
+            mean, std = read_statistics(
+                given.get("image_mean", self.image_mean), given.get("image_std", self.image_std)
+            )
+            pixels = (pixels - np.float32(mean)) / np.float32(std)
+        return pixels if given.get("data_format") == LAYOUTS[1] else pixels.transpose(2, 0, 1)

@@ -10,25 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .class_maps_mlic import boxes, class_activation_maps, key_points
+from .predictions_mlic import label_thresholds
 
 BOX_CELLS = 4  # a box is drawn on the class map resized to this many cells a cell
-
-
-def label_thresholds(config: Any, thresholds: float | Sequence[float] | None) -> Tensor:
-    """(C,) one threshold a label: those given, else the config's own, else 0.5.
-
-    Raises:
-        ValueError: if there are neither one nor C of them.
-    """
-    chosen = config.thresholds if thresholds is None else thresholds
-    values = torch.as_tensor(0.5 if chosen is None else chosen, dtype=torch.float32)
-    if values.dim() == 0:
-        values = values.expand(config.num_labels)
-    if values.shape != (config.num_labels,):
-        raise ValueError(
-            f"thresholds has {values.numel()} numbers for {config.num_labels} labels; give one, or one a label."
-        )
-    return values
 
 
 def places(class_maps: Tensor, size: tuple[int, int], box_threshold: float = 0.4) -> tuple[Tensor, Tensor]:

@@ -253,3 +253,49 @@ def test_a_feature_map_stands_in_for_the_pixels(model_type: str) -> None:
         model(labels=targets())
     with pytest.raises(ValueError, match="Stage maps come from pixel_values"):
         model(feature_map=kept, output_stage_maps=True)
+
+
+@every_architecture
+def test_eager_attention_reaches_the_head(model_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model(model_type)
+    model.save_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model(pictures()).logits
+
+    def no_fused_kernel(*_: object, **__: object) -> None:
+        raise AssertionError("the fused kernel was called")
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", no_fused_kernel)
+    if model_type != "mlic_linear":
+        with pytest.raises(AssertionError, match="fused kernel"):
+            model(pictures())
+    eager = type(model).from_pretrained(tmp_path, attn_implementation="eager")
+    with torch.no_grad():
+        torch.testing.assert_close(eager(pictures()).logits, expected, rtol=1e-4, atol=1e-5)
+        model.set_attn_implementation("eager")
+        torch.testing.assert_close(model(pictures()).logits, expected, rtol=1e-4, atol=1e-5)
+    model.train()(pictures(), labels=targets()).loss.backward()
+
+
+@every_backbone
+def test_hidden_states_are_the_stages(backbone: str) -> None:
+    model = tiny_model("mlic_linear", backbone)
+    with torch.no_grad():
+        output = model(pictures(), output_hidden_states=True)
+        expected = model(pictures(), output_stage_maps=True)
+        assert output.stage_maps is None
+        assert expected.hidden_states is None
+        for state, stage in zip(output.hidden_states, expected.stage_maps, strict=True):
+            assert torch.equal(state, stage)
+        model.config.output_hidden_states = True
+        assert len(model(pictures()).hidden_states) == len(output.hidden_states)
+        assert model(pictures(), output_hidden_states=False).hidden_states is None
+
+
+def test_the_config_asks_for_attentions_too() -> None:
+    model = tiny_model("mlic_query2label")
+    model.set_attn_implementation("eager")
+    model.config.output_attentions = True
+    with torch.no_grad():
+        assert len(model(pictures()).attentions) == 2
+        assert model(pictures(), output_attentions=False).attentions is None
