@@ -13,8 +13,8 @@ try:
     import timm
     from timm.models import load_state_dict
     from timm.utils.model import reparameterize_model
-except ImportError:
-    timm = None
+except Exception as error:  # a broken torchvision raises RuntimeError in there
+    timm, TIMM_ERROR = None, error
 
 # what a network of fixed input size may accept, from the most to the least lenient
 SIZE_OPTIONS: tuple[dict[str, Any], ...] = (
@@ -26,6 +26,16 @@ SIZE_OPTIONS: tuple[dict[str, Any], ...] = (
 COMPUTED_KEYS = ("relative_position_index", "attn_mask", "num_batches_tracked")
 
 
+def timm_problem(error: Exception) -> str:
+    """Why timm did not import, in a sentence: it is missing, or something in it or below it is broken."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "timm":
+        return "This backbone comes from timm, which is not installed: pip install 'timm>=1.0.24'."
+    return (
+        f"This backbone comes from timm, which is installed but does not import ({type(error).__name__}: {error}). "
+        "Look for versions of torch, torchvision and timm that belong together."
+    )
+
+
 def create_network(config: MultiLabelConfig, **options: Any) -> nn.Module:
     """The timm network that a config names, without classifier and without pretrained weights unless asked.
 
@@ -34,11 +44,11 @@ def create_network(config: MultiLabelConfig, **options: Any) -> nn.Module:
         **options: passed to `timm.create_model` (`pretrained`, `pretrained_cfg_overlay`).
 
     Raises:
-        ImportError: when timm is missing.
+        ImportError: when timm is missing, or does not import.
         ValueError: for an unknown name, or an option the network does not have.
     """
     if timm is None:
-        raise ImportError("The backbones come from timm, which is not installed: pip install 'timm>=1.0.24'.")
+        raise ImportError(timm_problem(TIMM_ERROR)) from TIMM_ERROR
     if not timm.is_model(config.backbone.split(".")[0]):
         near = ", ".join(timm.list_models(f"*{config.backbone[:6]}*")[:5]) or "see timm.list_models()"
         raise ValueError(f"timm has no model named {config.backbone!r}. Names like it: {near}.")
