@@ -2,11 +2,14 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# the oldest Python and the lowest versions that pyproject.toml declares, in an environment of their own
+FLOOR := .venv-floor
+FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python) $(foreach v,3.10 3.11 3.12 3.13 3,$(shell command -v python$(v))))
 export NO_ALBUMENTATIONS_UPDATE := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help distill test test-slow check format bench clean
+.PHONY: help distill test test-slow test-floor check format bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +33,21 @@ test: $(STAMP) ## run the tests (under ten minutes on two cores)
 test-slow: $(STAMP) ## run the wide grids and the full-size models
 	$(PYTHON) -m pytest -q -m slow
 
+$(FLOOR)/.installed: pyproject.toml
+	@test -x $(FLOOR)/bin/python || $(FLOOR_PYTHON) -m venv $(FLOOR)
+	@sed -n '/^\[project\]/,/^\[tool/p' pyproject.toml | sed '/^low_precision/d; /^dev/d' \
+	  | grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+' | sed 's/"//; s/>=/==/' > $(FLOOR)/lowest.txt
+	@if command -v uv > /dev/null; then \
+	  uv pip install --quiet --python $(FLOOR)/bin/python -c $(FLOOR)/lowest.txt -e '.[test]'; \
+	else \
+	  $(FLOOR)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FLOOR)/lowest.txt -e '.[test]'; \
+	fi
+	@touch $@
+
+test-floor: $(FLOOR)/.installed ## run the tests with the lowest versions that are declared
+	$(FLOOR)/bin/python --version; cat $(FLOOR)/lowest.txt
+	$(FLOOR)/bin/python -m pytest -q
+
 check: $(STAMP) ## lint, format check, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -43,4 +61,4 @@ bench: $(STAMP) ## measure against the named rivals and write docs/benchmarks.md
 	$(PYTHON) -m benchmarks
 
 clean: ## remove what the targets made, the results in runs/ aside
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(FLOOR) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
