@@ -1,4 +1,10 @@
-"""Everything between a checkpoint folder and the Hub: cards, checks, uploads, and the originals' checkpoints."""
+"""Everything between a checkpoint folder and the Hub: cards, checks, uploads, and the originals' checkpoints.
+
+A trainer needs three of these, on its main process: `save_model(model, folder, run)` where it saves,
+`write_card(folder, facts)` for `create_model_card`, and for `push_to_hub` `push_folder(folder, repo_id, facts=...,
+message=..., api=HfApi(token=...))`, which returns the id of a commit that was read back. Secrets and private paths are
+taken out of `run`; a folder whose files hold any is not sent.
+"""
 
 from __future__ import annotations
 

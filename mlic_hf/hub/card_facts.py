@@ -69,6 +69,7 @@ class CardFacts:
         base_model: the repository of the weights that training started from.
         requirements: what must be installed, as for pip.
         pictures: files of the folder that a card shows.
+        pipeline: the task of the pipeline that travels with the model.
     """
 
     repo_id: str | None = None
@@ -94,6 +95,7 @@ class CardFacts:
     base_model: str | None = None
     requirements: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    pipeline: str | None = None
 
     @property
     def name(self) -> str:
@@ -204,6 +206,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         base_model=base_model(config.get("backbone"), settings),
         requirements=requirements(),
         pictures=tuple(name for name in PICTURES if (folder / name).is_file()),
+        pipeline=next(iter(config.get("custom_pipelines") or {}), None),
     )
     return merge_facts(found, facts)
 

@@ -58,27 +58,22 @@ def use(facts: CardFacts) -> list[str]:
     if facts.requirements:
         wanted = " ".join(f'"{name}"' if set("<>=") & set(name) else name for name in facts.requirements)
         lines += ["```bash", f"pip install {wanted}", "```", ""]
-    lines += [
-        "```python",
-        "from transformers import pipeline",
-        "",
-        f'tagger = pipeline("image-classification", model="{facts.repo_id or "path/to/this/folder"}", '
-        "trust_remote_code=True)",
-        f'scores = tagger("photo.jpg", top_k={max(len(facts.labels), 1)})  # [{{"label": ..., "score": ...}}, ...]',
-        "```",
-        "",
-    ]
-    if facts.thresholds is not None:
+    where = f'model="{facts.repo_id or "path/to/this/folder"}", trust_remote_code=True'
+    lines += ["```python", "from transformers import pipeline", ""]
+    if facts.pipeline:
+        reached = "the threshold tuned for it" if facts.thresholds is not None else "0.5"
         lines += [
-            "The labels that reach the threshold tuned for each of them:",
-            "",
-            "```python",
-            "config = tagger.model.config",
-            "limits = {label: config.thresholds[number] for label, number in config.label2id.items()}",
-            'tags = [row["label"] for row in scores if row["score"] >= limits[row["label"]]]',
-            "```",
-            "",
+            f'tagger = pipeline("{facts.pipeline}", {where})',
+            f'tags = tagger("photo.jpg")  # [{{"label": ..., "score": ...}}, ...]: each label that reaches {reached}',
+            'scores = tagger("photo.jpg", threshold=0.0)  # every label',
         ]
+    else:  # saved before models had a pipeline of their own
+        every = max(len(facts.labels), 1)
+        lines += [
+            f'tagger = pipeline("image-classification", {where})',
+            f'scores = tagger("photo.jpg", top_k={every})  # [{{"label": ..., "score": ...}}, ...]',
+        ]
+    lines += ["```", ""]
     return [
         *lines,
         "`trust_remote_code=True` runs the Python files of this repository, which define the model: read them first, "

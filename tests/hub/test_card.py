@@ -24,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
         "image_size": 224,
         "id2label": {"1": "dog | wolf", "0": "cat", "10": "zebra"},
         "thresholds": [0.25, 0.5, 0.75],
+        "custom_pipelines": {"multi-label-image-classification": {"impl": "pipeline_mlic.MultiLabelPipeline"}},
     }
     run = {
         "method": "l2d",
@@ -106,6 +107,16 @@ def test_front_matter_is_yaml_with_a_model_index(folder: Path) -> None:
         {"type": "f1", "value": 0.7, "name": "OF1"},
     ]
     assert test["dataset"] == {"name": "digit_scenes", "type": "digit_scenes", "split": "test"}
+
+
+def test_the_card_shows_the_pipeline_that_travels_with_the_model(folder: Path) -> None:
+    told = 'pipeline("multi-label-image-classification", model="user/tagger", trust_remote_code=True)\ntags = '
+    text = write_card(folder, {"repo_id": "user/tagger"}).read_text()
+    assert told in text
+    assert "each label that reaches the threshold tuned for it" in text
+    older = render_card(CardFacts(labels=("a", "b"), thresholds=(0.5, 0.5)))
+    assert 'pipeline("image-classification", ' in older
+    assert "top_k=2)" in older
 
 
 def test_minimal_card_still_loads_and_renders(tmp_path: Path) -> None:
