@@ -125,6 +125,7 @@ ARCHITECTURE_PAPERS: dict[str, Paper] = {
     "mlic_label_transformer": PSD,
     "mlic_mulcon": MULCON,
     "mlic_co_occurrence": CO_OCCURRENCE,
+    "mlic_text_decoder": ML_DECODER,
 }
 ARCHITECTURE_NAMES: dict[str, str] = {
     "mlic_linear": "global average pool and one linear layer",
@@ -133,6 +134,7 @@ ARCHITECTURE_NAMES: dict[str, str] = {
     "mlic_label_transformer": "label transformer over word vectors",
     "mlic_mulcon": "MulCon's label-level attention",
     "mlic_co_occurrence": "CoCo's transformer and gated graph network",
+    "mlic_text_decoder": "ML-Decoder with text queries",
 }
 
 

@@ -11,6 +11,7 @@ from .configuration_ml_decoder_mlic import MLDecoderConfig
 from .configuration_mlic import MultiLabelConfig
 from .configuration_mulcon_mlic import MulConConfig
 from .configuration_query2label_mlic import Query2LabelConfig
+from .configuration_text_decoder_mlic import TextDecoderConfig
 from .image_processing_mlic import MultiLabelImageProcessor
 from .modeling_co_occurrence_mlic import CoOccurrenceForImageClassification
 from .modeling_label_transformer_mlic import LabelTransformerForImageClassification
@@ -18,9 +19,11 @@ from .modeling_linear_mlic import LinearForImageClassification
 from .modeling_ml_decoder_mlic import MLDecoderForImageClassification
 from .modeling_mulcon_mlic import MulConForImageClassification
 from .modeling_query2label_mlic import Query2LabelForImageClassification
+from .modeling_text_decoder_mlic import TextDecoderForImageClassification
 from .outputs_mlic import CoOccurrenceOutput, MLDecoderOutput, MulConOutput, MultiLabelOutput
 from .pipeline_mlic import MultiLabelPipeline
 from .predictions_mlic import calibrated_scores, predicted_labels
+from .text_vectors_mlic import text_vectors
 from .timm_backbone_mlic import TimmBackbone
 from .transformers_backbone_mlic import TransformersBackbone
 from .word_vectors_mlic import load_word_vectors
@@ -33,6 +36,7 @@ ARCHITECTURES: dict[str, tuple[type[MultiLabelConfig], type[MultiLabelModel]]] =
     "mlic_label_transformer": (LabelTransformerConfig, LabelTransformerForImageClassification),
     "mlic_mulcon": (MulConConfig, MulConForImageClassification),
     "mlic_co_occurrence": (CoOccurrenceConfig, CoOccurrenceForImageClassification),
+    "mlic_text_decoder": (TextDecoderConfig, TextDecoderForImageClassification),
 }
 
 for _config, _model in ARCHITECTURES.values():
@@ -63,9 +67,12 @@ __all__ = [
     "MultiLabelPipeline",
     "Query2LabelConfig",
     "Query2LabelForImageClassification",
+    "TextDecoderConfig",
+    "TextDecoderForImageClassification",
     "TimmBackbone",
     "TransformersBackbone",
     "calibrated_scores",
     "load_word_vectors",
     "predicted_labels",
+    "text_vectors",
 ]

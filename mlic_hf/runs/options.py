@@ -11,6 +11,7 @@ ARCHITECTURES = {
     "label_transformer": "LabelTransformerForImageClassification",
     "mulcon": "MulConForImageClassification",
     "co_occurrence": "CoOccurrenceForImageClassification",
+    "text_decoder": "TextDecoderForImageClassification",
 }
 
 

@@ -18,6 +18,7 @@ from mlic_hf.modeling import (
     MLDecoderConfig,
     MulConConfig,
     Query2LabelConfig,
+    TextDecoderConfig,
 )
 from tests.modeling.tiny_models import FIELDS
 
@@ -44,6 +45,10 @@ from tests.modeling.tiny_models import FIELDS
         (Query2LabelConfig, {"decoder_self_attention": "some"}, "decoder_self_attention is 'some'"),
         (Query2LabelConfig, {"encoder_layers": -1}, "encoder_layers is -1"),
         (LabelTransformerConfig, {"label_vectors": "glove"}, "label_vectors is 'glove'"),
+        (TextDecoderConfig, {"label_vectors": "glove"}, "label_vectors is 'glove'"),
+        (TextDecoderConfig, {"width": 30}, "width is 30, which num_heads 8 does not divide"),
+        (TextDecoderConfig, {"label_vector_size": 10**9}, "label_vector_size is 1000000000; expected .* to 65536"),
+        (TextDecoderConfig, {"labels_per_step": 10**9}, "labels_per_step is 1000000000; expected a whole number"),
         (MulConConfig, {"label_blocks": -1}, "label_blocks is -1"),
         (MulConConfig, {"width": 30}, "does not divide"),
         (CoOccurrenceConfig, {"graph_steps": 0}, "graph_steps is 0"),

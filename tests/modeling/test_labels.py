@@ -25,7 +25,7 @@ every_architecture = pytest.mark.parametrize("model_type", list(ARCHITECTURES))
 THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5]
 CALIBRATION = [[1.0, 0.1], [2.0, 0.2], [3.0, 0.3], [4.0, 0.4], [5.0, 0.5]]
 # heads whose labels do not see each other
-SEPARATE = ("mlic_linear", "mlic_ml_decoder", "mlic_query2label")
+SEPARATE = ("mlic_linear", "mlic_ml_decoder", "mlic_query2label", "mlic_text_decoder")
 
 
 def logits(model: MultiLabelModel) -> Tensor:

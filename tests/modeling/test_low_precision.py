@@ -27,6 +27,7 @@ CLASSIFIERS = {
     "mlic_label_transformer": ["classifier"],
     "mlic_mulcon": ["classifier.linear"],
     "mlic_co_occurrence": ["classifier.linear", "edge_classifier"],
+    "mlic_text_decoder": ["classifier"],
 }
 
 

@@ -20,6 +20,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "mlic_label_transformer": {"width": 32, "label_vector_size": 12},
     "mlic_mulcon": {"width": 32, "projection_size": 8},
     "mlic_co_occurrence": {"num_heads": 4, "feed_forward_size": 48},
+    "mlic_text_decoder": {"width": 32, "num_heads": 4, "feed_forward_size": 48, "label_vector_size": 12},
 }
 # what each architecture gives with output_label_embeddings
 EMBEDDING_FIELDS: dict[str, tuple[str, ...]] = {
@@ -28,6 +29,7 @@ EMBEDDING_FIELDS: dict[str, tuple[str, ...]] = {
     "mlic_label_transformer": ("label_embeddings",),
     "mlic_mulcon": ("label_embeddings", "projections"),
     "mlic_co_occurrence": ("label_embeddings", "co_occurrence", "graph_embeddings"),
+    "mlic_text_decoder": ("label_embeddings",),
 }
 
 
