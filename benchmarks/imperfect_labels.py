@@ -112,10 +112,6 @@ def spoil(part: Part, study: str) -> Part:
 def grid(study: str, parts: dict[str, Part]) -> dict[str, list[dict[str, Any]]]:
     """variant -> the settings that are tried; the keys beginning with "_" are not the loss's."""
     whole = parts["validation"].labels
-    counts = {
-        "label_counts": (parts["train"].labels > 0).sum(dim=0).tolist(),
-        "num_images": len(parts["train"].labels),
-    }
     expected = float((whole > 0).sum(dim=1).float().mean())
 
     def settings(loss: str, **values: list[Any]) -> list[dict[str, Any]]:
@@ -131,13 +127,11 @@ def grid(study: str, parts: dict[str, Part]) -> dict[str, list[dict[str, Any]]]:
             "focal": settings("focal", gamma=[1.0, 2.0], alpha=[0.25, None]),
             "asl": asl,
             **{
-                f"bce, {rule}": [{"loss": "bce", "class_weights": rule, **counts}]
+                f"bce, {rule}": [{"loss": "bce", "class_weights": rule}]
                 for rule in ("balanced", "inverse_frequency", "effective_number")
             },
             "bce, repeat factors": [{"loss": "bce", "_repeat": t} for t in (0.003, 0.01, 0.03)],
-            "db": [
-                {"loss": "db", **counts, "settings": {"mu": mu, "gamma": g}} for mu in (0.2, 0.3) for g in (0.0, 2.0)
-            ],
+            "db": settings("db", mu=[0.2, 0.3], gamma=[0.0, 2.0]),
             "two_way": settings("two_way", temperature=[1.0, 4.0]),
             "zlpr": settings("zlpr"),
         }
@@ -172,6 +166,7 @@ def train(model: Any, parts: dict[str, Part], chosen: dict[str, Any], rate: floa
     config = SupervisedConfig(**{key: value for key, value in chosen.items() if not key.startswith("_")})
     (weighted,) = supervised_objectives(config, model)
     objective = weighted.objective
+    objective.count_labels((part.labels > 0).sum(dim=0), len(part.labels))
     torch.manual_seed(seed)
     head = model.head
     head.classifier.reset_parameters()
@@ -230,12 +225,11 @@ def run(study: str, parts: dict[str, Part], names: list[str], backbone: str, out
                 train(model, parts, tried[index], rate, seed)
                 found |= {f"{name}_{seed}": predict(model, parts[name]) for name in ("validation", "test")}
             np.savez(saved, **found)
-            hidden = {"label_counts", "num_images"}
             told[variant] = {
                 "validation": score,
                 "rate": rate,
                 "tried": len(turns),
-                **{k: v for k, v in tried[index].items() if k not in hidden},
+                **tried[index],
             }
             file.write_text(json.dumps(told, indent=1))
             print(variant, told[variant], flush=True)

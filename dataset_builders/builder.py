@@ -26,6 +26,8 @@ class RecordConfig(datasets.BuilderConfig):
         labels: vocabulary in id order; None takes the data set's own.
         other_labels: "raise" or "drop" annotated labels that `labels` does not name.
         min_images_per_label: drop labels on fewer training images.
+        unlisted: what a label means that a training image does not list: "negative", or "unknown" (it is ignored
+            there). Validation and test keep their negatives: nothing can be measured where only positives are known.
         unlabeled: "keep" or "drop" images without any annotated label; None is the data set's habit.
         validation_fraction: share of training to hold out where the data set has no validation split.
         split_seed: seed of that draw.
@@ -37,6 +39,7 @@ class RecordConfig(datasets.BuilderConfig):
     labels: tuple[str, ...] | None = None
     other_labels: str = "raise"
     min_images_per_label: int = 0
+    unlisted: str = "negative"
     unlabeled: str | None = None
     validation_fraction: float | None = None
     split_seed: int = 0
@@ -52,6 +55,7 @@ class RecordConfig(datasets.BuilderConfig):
             raise ValueError("min_images_per_label and split_seed must not be negative.")
         for key, allowed in (
             ("other_labels", ("raise", "drop")),
+            ("unlisted", ("negative", "unknown")),
             ("unlabeled", (None, "keep", "drop")),
             ("on_bad_image", ("raise", "skip")),
             ("check_images", ("stat", "decode")),
@@ -92,6 +96,8 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         annotations = choose_labels(annotations, config.labels, config.other_labels, config.min_images_per_label)
         _refuse_repeated_ids(annotations)
         annotations = self.finish(with_validation(annotations, config.validation_fraction, config.split_seed))
+        if config.unlisted == "unknown":
+            annotations = _unlisted_unknown(annotations)
         for split, records in annotations.splits.items():
             if not records:
                 raise ValueError(f"Split {split!r} of {config.data_dir or self.name} has no image.")
@@ -158,6 +164,17 @@ def _without_unlabeled(annotations: Annotations) -> Annotations:
         if len(rows) != len(splits[split])
     ]
     return Annotations(annotations.names, splits, annotations.notes + notes)
+
+
+def _unlisted_unknown(annotations: Annotations) -> Annotations:
+    """The training images with every label that they do not list as unknown."""
+    train = []
+    for record in annotations.splits.get("train", []):
+        listed = set(record.labels)
+        train.append(record._replace(ignored=tuple(name for name in annotations.names if name not in listed)))
+    cells = sum(len(record.ignored) for record in train)
+    note = f"train: {cells} cells that nobody listed are unknown (unlisted='unknown')."
+    return Annotations(annotations.names, annotations.splits | {"train": train}, [*annotations.notes, note])
 
 
 def _without_bad(annotations: Annotations, level: Any, on_bad_image: str) -> Annotations:

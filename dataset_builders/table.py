@@ -93,6 +93,8 @@ def read_annotations(place: str | Path, **options: Any) -> Annotations:
         columns, rows = read_table(path, config.delimiter)
         form = choose_columns(columns, rows, config, path)
         notes.append(form.note(path))
+        if form.labels is not None and config.unlisted == "unknown":
+            raise ValueError(f"{path}: unlisted is 'unknown', but its columns list every label; leave cells blank.")
         if vocabulary is not None and form.labels is not None and tuple(vocabulary) != tuple(form.labels):
             raise ValueError(f"{path}: its label columns differ from those of the other split; give them one order.")
         vocabulary = form.labels
@@ -124,5 +126,5 @@ class Table(RecordBuilder):
 
     def read(self) -> Annotations:
         """Records of the tables."""
-        names = ("image_column", "tags_column", "separator", "label_columns", "root", "delimiter")
+        names = ("image_column", "tags_column", "separator", "label_columns", "root", "delimiter", "unlisted")
         return read_annotations(self.config.data_dir, **{name: getattr(self.config, name) for name in names})

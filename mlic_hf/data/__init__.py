@@ -13,6 +13,7 @@ from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.image_transform import ImageTransform, build_transform
 from mlic_hf.data.imperfect_labels import drop_positives, keep_one_positive, mark_unlisted
 from mlic_hf.data.inspect_dataset import inspect_dataset
+from mlic_hf.data.label_matrix import label_matrix
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.mixup import mixup
 from mlic_hf.data.multi_label_dataset import MultiLabelDataset
@@ -42,6 +43,7 @@ __all__ = [
     "inspect_dataset",
     "keep_one_positive",
     "label_lists",
+    "label_matrix",
     "mark_unlisted",
     "mixup",
     "read_image",

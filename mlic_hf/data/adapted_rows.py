@@ -18,11 +18,14 @@ from mlic_hf.data.label_column import LabelColumn
 class RowShape:
     """How one row of the data becomes {image, image_id, labels, ignored}."""
 
-    def __init__(self, image: str, reader: LabelColumn, label: str, has_id: bool, has_ignored: bool) -> None:
+    def __init__(
+        self, image: str, reader: LabelColumn, label: str, has_id: bool, has_ignored: bool, unlisted: str = "negative"
+    ) -> None:
         self.image = image
         self.label = label
         self.reader = reader
         self.has_id = has_id
+        self.unlisted = unlisted
         self.ignored = None
         if has_ignored:
             form = "ids" if reader.form == "multi_hot" else reader.form
@@ -33,6 +36,8 @@ class RowShape:
         present, unknown = self.reader.read(row[self.label], f"{where}, column {self.label!r},")
         if self.ignored is not None:
             unknown = sorted({*unknown, *self.ignored.read(row["ignored"] or [], f"{where}, column 'ignored',")[0]})
+        if self.unlisted == "unknown":
+            unknown = sorted(set(range(len(self.reader.space))) - set(present))
         return {"labels": present, "ignored": unknown}
 
     def __call__(self, row: Mapping[str, Any], image_id: str | None = None) -> dict[str, Any]:

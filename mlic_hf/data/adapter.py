@@ -22,6 +22,7 @@ from mlic_hf.data.columns import (
     label_columns,
     narrow,
 )
+from mlic_hf.data.imperfect_labels import UNLISTED
 from mlic_hf.data.label_column import FORMS, LabelColumn, as_list, form_of_type, recognise
 from mlic_hf.data.label_space import LabelSpace
 
@@ -35,6 +36,7 @@ def adapt(
     image_column: str | None = None,
     label_column: str | None = None,
     label_form: str | None = None,
+    unlisted: str = "negative",
 ) -> tuple[Any, LabelSpace]:
     """Rows {image, image_id, labels, ignored} of any data set, and the label space of their ids.
 
@@ -54,6 +56,8 @@ def adapt(
         label_column: where the labels are: lists of names, of ids or of ClassLabel, multi-hot rows (1, 0; -1,
             None and NaN are unknown), or one ClassLabel a row. None looks for it.
         label_form: "names", "ids" or "multi_hot" where the column cannot tell; None recognises it.
+        unlisted: what a label means that a row does not list: "negative", or "unknown" (it joins `ignored`). Multi-hot
+            rows say 1, 0 and -1 of every label and have none.
 
     Returns:
         (rows, label space). Rows are map-style (`datasets.Dataset` or `AdaptedRows`) or, for a stream,
@@ -64,11 +68,14 @@ def adapt(
         ValueError: columns or form are not clear, names are missing, data and `labels` do not know the same
             names, or a cell is wrong; names the column and the row.
     """
+    if unlisted not in UNLISTED:
+        raise ValueError(f"unlisted is {unlisted!r}, but must be one of {', '.join(UNLISTED)}.")
     if label_form not in (None, *FORMS):
         raise ValueError(f"label_form is {label_form!r}, but must be one of {', '.join(FORMS)}.")
     wanted = None if labels is None else LabelSpace(labels)
     features: Mapping[str, Any] = getattr(data, "features", None) or {}
-    if is_house(features) and {image_column, label_column} <= {None, *HOUSE}:
+    adapted = getattr(data, "label_space", None)  # of rows that were adapted before
+    if unlisted == "negative" and is_house(features) and {image_column, label_column} <= {None, *HOUSE}:
         own = LabelSpace(class_names(features["labels"]))
         if wanted is None or wanted == own:
             return data, own
@@ -81,8 +88,14 @@ def adapt(
     label = choose_column(label_column, "labels", label_columns(features, first), columns, "label")
     if not stream:
         data = narrow(data, {image, label, "image_id", "ignored"} & set(columns))
-    reader = _label_column(data, first, label, features.get(label), wanted, label_form, stream)
-    shape = RowShape(image, reader, label, "image_id" in columns, "ignored" in columns)
+    declared = class_names(features.get(label)) if adapted is None else adapted.names
+    reader = _label_column(data, first, label, declared, is_single(features.get(label)), wanted, label_form, stream)
+    if unlisted == "unknown" and reader.form == "multi_hot":
+        raise ValueError(
+            f"unlisted is 'unknown', but the column {label!r} is multi-hot and lists every label; write -1 for "
+            "what is unknown."
+        )
+    shape = RowShape(image, reader, label, "image_id" in columns, "ignored" in columns, unlisted)
     (logger.info if {image, label} <= set(HOUSE) else logger.warning)(
         "Pictures are read from the column %r, labels from %r as %s.", image, label, reader.form
     )
@@ -96,7 +109,8 @@ def adapt_splits(splits: Mapping[str, Any], **options: Any) -> tuple[dict[str, A
 
     Args:
         splits: split name to data, such as a `DatasetDict`.
-        options: those of `adapt`. Without `labels`, texts of all splits together are the label names.
+        options: those of `adapt`. Without `labels`, texts of all splits together are the label names. `unlisted` holds
+            for the split train alone: nothing can be measured where only positives are known.
 
     Returns:
         (split name to rows, their label space).
@@ -104,13 +118,13 @@ def adapt_splits(splits: Mapping[str, Any], **options: Any) -> tuple[dict[str, A
     Raises:
         ValueError: an unknown option, splits that know different ClassLabel names, or as `adapt`.
     """
-    known = ("labels", "image_column", "label_column", "label_form")
+    known = ("labels", "image_column", "label_column", "label_form", "unlisted")
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"Unknown option {unknown[0]!r}; expected one of {', '.join(known)}.")
     adapted: dict[str, tuple[Any, LabelSpace]] = {}
     for name, data in splits.items():
         try:
-            adapted[name] = adapt(data, **options)
+            adapted[name] = adapt(data, **(options if name == "train" else options | {"unlisted": "negative"}))
         except ValueError as error:
             raise ValueError(f"Split {name!r}: {error}") from None
     spaces = {space for _, space in adapted.values()}
@@ -164,13 +178,13 @@ def _label_column(
     data: Any,
     first: Mapping[str, Any],
     label: str,
-    feature: Any,
+    declared: Sequence[str],
+    single: bool,
     wanted: LabelSpace | None,
     form: str | None,
     stream: bool,
 ) -> LabelColumn:
     """How the label column is read; where it can be read cheaply, every cell is checked now."""
-    declared = class_names(feature)
     if declared:
         if form not in (None, "ids"):
             raise ValueError(f"The column {label!r} is declared as ClassLabel ids, so label_form={form!r} is wrong.")
@@ -189,7 +203,7 @@ def _label_column(
         _refuse_other_names(declared, space, label)
     if form is None:
         form = recognise(cells_of(data, label), len(space), label)
-    column = LabelColumn(form, declared or space.names, space, is_single(feature))
+    column = LabelColumn(form, declared or space.names, space, single)
     if is_cheap(data) and not stream:
         if form == "names":
             _refuse_other_names(_names_of(data, label, "ignored" in first), space, label, all_needed=False)

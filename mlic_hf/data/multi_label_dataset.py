@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from mlic_hf.data.adapted_rows import without_images
 from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.stateless_random import stateless_generator
@@ -81,6 +82,11 @@ class MultiLabelDataset(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Make the draws of this epoch from now on, in running workers too."""
         self._epoch.fill_(int(epoch))
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """(images, labels) of all rows; no picture is read."""
+        return torch.stack([self.targets(row, row["image_id"]) for row in without_images(self.rows)])
 
     def __len__(self) -> int:
         return len(self.rows)

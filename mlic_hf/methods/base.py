@@ -58,6 +58,8 @@ class Objective(nn.Module):
     views: int = 1
     #: True where images of a batch are compared with each other; the inputs are then gathered from all processes
     couples_images: bool = False
+    #: True where `count_labels` must have been called before the first batch
+    counts_labels: bool = False
     #: True where a teacher's outputs are needed
     needs_teacher: bool = False
 
@@ -68,6 +70,14 @@ class Objective(nn.Module):
     def forward(self, batch: MethodBatch) -> Tensor:
         """The paper's sum over the micro-batch (over the gathered one, if images are coupled), a scalar."""
         raise NotImplementedError
+
+    def count_labels(self, counts: Tensor, num_images: int) -> None:
+        """Take what the objective wants to know of the training set, before the first batch.
+
+        Args:
+            counts: (C,) training images with each label.
+            num_images: training images.
+        """
 
     def after_step(self, model: nn.Module) -> None:
         """Called after each optimizer step with the student, e.g. to move an averaged copy."""
@@ -134,6 +144,16 @@ class Method(nn.Module):
     def couples_images(self) -> bool:
         """Whether some objective compares images, so that micro-batches are not the same as one batch."""
         return any(objective.couples_images for objective in self._each())
+
+    @property
+    def counts_labels(self) -> bool:
+        """Whether some objective wants to know the training set's labels."""
+        return any(objective.counts_labels for objective in self._each())
+
+    def count_labels(self, labels: Tensor) -> None:
+        """Tell every objective how many training images have each label; labels is (images, C) in {1, 0, -1}."""
+        for objective in self._each():
+            objective.count_labels((labels > 0).sum(dim=0), len(labels))
 
     @property
     def asks(self) -> dict[str, bool]:

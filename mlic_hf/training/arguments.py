@@ -15,6 +15,7 @@ from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrate
 OWN_OPTIMIZERS = ("adam",)
 OWN_SCHEDULES = ("one_cycle", "step")
 BATCH_NORMS = ("train", "frozen", "sync")
+SAMPLING = ("random", "sequential", "repeat_factor")
 
 
 @dataclass
@@ -81,6 +82,12 @@ class MultiLabelTrainingArguments(TrainingArguments):
     mixup_alpha: float = field(
         default=0.0, metadata={"help": "mix the images of a batch and their labels, Beta(alpha, alpha); 0 for none"}
     )
+    train_sampling_strategy: str = field(
+        default="random", metadata={"help": "random, sequential, or repeat_factor: rare labels are seen more often"}
+    )
+    repeat_threshold: float = field(
+        default=0.01, metadata={"help": "repeat_factor: the share of images below which a label is rare"}
+    )
     max_skipped_steps: int = field(
         default=0, metadata={"help": "steps with a non-finite gradient that may be skipped before the run stops"}
     )
@@ -121,10 +128,12 @@ class MultiLabelTrainingArguments(TrainingArguments):
             raise ValueError(f"batch_norm is {self.batch_norm!r}; it is one of {', '.join(BATCH_NORMS)}.")
         if self.ema_decay is not None and not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay is {self.ema_decay}; a decay lies in [0, 1), or is null for no average.")
-        if self.train_sampling_strategy not in ("random", "sequential"):
+        if not 0 < self.repeat_threshold <= 1:
+            raise ValueError(f"repeat_threshold is {self.repeat_threshold}; a share of the images lies in (0, 1].")
+        if self.train_sampling_strategy not in SAMPLING:
             raise ValueError(
                 f"train_sampling_strategy is {self.train_sampling_strategy!r}, which compares the lengths of texts; "
-                "it is random or sequential."
+                f"it is one of {', '.join(SAMPLING)}."
             )
         if HubStrategy(self.hub_strategy) != HubStrategy.END:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from mlic_hf.data import EpochSampler
+from mlic_hf.data import EpochSampler, label_matrix
 
 
 class EvenSampler(Sampler[int]):
@@ -34,7 +34,8 @@ class EvenSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         order = list(self.sampler)
-        repeats = (order[i % len(order)] + len(order) for i in range(len(self) - len(order)))
+        images = len(self.sampler.dataset)
+        repeats = (order[i % len(order)] + images for i in range(len(self) - len(order)))
         return iter([*order, *repeats])
 
 
@@ -54,6 +55,11 @@ class UnlabelledRepeats(Dataset):
     def set_epoch(self, epoch: int) -> None:
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """(images, C) those of the images, each once."""
+        return label_matrix(self.dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)

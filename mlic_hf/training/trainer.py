@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from mlic_hf.data import EpochSampler, collate, mixup
+from mlic_hf.data import EpochSampler, collate, label_matrix, mixup, repeat_factors
 from mlic_hf.losses.gather import world_size
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import build_objectives
@@ -128,6 +128,8 @@ class MultiLabelTrainer(Trainer):
             self.method.views,
             self._seed,
         )
+        if self.method.counts_labels and train_dataset is not None:
+            self.method.count_labels(label_matrix(self.train_dataset))
         if args.world_size > 1 and hasattr(self.train_dataset, "__len__"):
             self.train_dataset = UnlabelledRepeats(self.train_dataset)
         self.eval_dataset = self._evaluated(eval_dataset)
@@ -164,7 +166,11 @@ class MultiLabelTrainer(Trainer):
         data, args = self.train_dataset if train_dataset is None else train_dataset, self.args
         if not hasattr(data, "__len__"):
             return None
-        order = EpochSampler(data, self._seed, shuffle=args.train_sampling_strategy == "random")
+        factors = None
+        if args.train_sampling_strategy == "repeat_factor":
+            labels = label_matrix(data)
+            factors = repeat_factors(labels, labels.shape[1], args.repeat_threshold)
+        order = EpochSampler(data, self._seed, args.train_sampling_strategy != "sequential", factors)
         several = args.world_size > 1
         self._order = EvenSampler(order, args.train_batch_size * args.world_size) if several else order
         return self._order

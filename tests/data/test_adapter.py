@@ -346,3 +346,30 @@ def test_a_torch_stream() -> None:
     assert all(isinstance(row["image"], Image.Image) for row in rows)
     rows.set_epoch(3)
     assert photos.epoch == 3
+
+
+def test_what_a_row_does_not_list_may_be_unknown() -> None:
+    photos = [{"photo": picture(), "tags": tags} for tags in (["b"], ["a", "c"], [])]
+    rows, space = adapt(photos, unlisted="unknown")
+    assert [rows[i]["labels"] for i in range(3)] == [[1], [0, 2], []]
+    assert [rows[i]["ignored"] for i in range(3)] == [[0, 2], [1], [0, 1, 2]]
+    assert [row["ignored"] for row in rows.without_images()] == [[0, 2], [1], [0, 1, 2]]
+    house, _ = adapt(rows, unlisted="unknown")
+    assert house[0]["ignored"] == [0, 2]
+    splits, _ = adapt_splits({"train": photos, "test": photos}, unlisted="unknown", labels=space.names)
+    assert [splits[name][0]["ignored"] for name in ("train", "test")] == [[0, 2], []]
+
+
+def test_unlisted_labels_need_a_list() -> None:
+    with pytest.raises(ValueError, match="unlisted is 'no', but must be one of negative, unknown"):
+        adapt([{"photo": picture(), "tags": ["b"]}], unlisted="no")
+    with pytest.raises(ValueError, match="the column 'hot' is multi-hot and lists every label; write -1"):
+        adapt([{"photo": picture(), "hot": [1, 0, -1]}], labels=["a", "b", "c"], unlisted="unknown")
+
+
+def test_rows_that_were_adapted_keep_their_names() -> None:
+    rows, _ = adapt([{"photo": picture(), "tags": tags} for tags in (["b"], ["a", "c"])])
+    again, space = adapt(rows, labels=["b", "c", "a"])
+    assert [[space.names[x] for x in again[i]["labels"]] for i in range(2)] == [["b"], ["c", "a"]]
+    with pytest.raises(ValueError, match=r"1 labels .* are not among the labels asked for: 'c'"):
+        adapt(rows, labels=["a", "b"])

@@ -187,3 +187,17 @@ def test_it_says_what_metadata_jsonl_says(tmp_path: Path) -> None:
     same = write(tmp_path / "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     left, right = load_splits(tmp_path)["train"], load_splits(same)["train"]
     assert [{**row, "image": None} for row in left] == [{**row, "image": None} for row in right]
+
+
+def test_what_nobody_listed_for_a_training_picture_may_be_unknown(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    path = write(tmp_path / "t.csv", "path,tags,split\na.jpg,cat|dog,train\nb.jpg,,train\nc.jpg,cat,test\n")
+    splits = load_splits(path, unlisted="unknown", cache_dir=tmp_path / "cache")
+    assert splits["train"]["ignored"] == [[], [0, 1]]
+    assert splits["test"]["ignored"] == [[]]
+    assert load_splits(path, cache_dir=tmp_path / "cache")["train"]["ignored"] == [[], []]
+    flags = write(tmp_path / "flags.csv", "path,cat,dog\na.jpg,1,0\n")
+    with pytest.raises(ValueError, match="unlisted is 'unknown', but its columns list every label; leave cells blank"):
+        load_splits(flags, unlisted="unknown", cache_dir=tmp_path / "cache")
+    with pytest.raises(ValueError, match="unlisted is 'no'; expected one of"):
+        load_splits(path, unlisted="no", cache_dir=tmp_path / "cache")

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from mlic_hf import losses
-from mlic_hf.methods.base import MethodBatch
+from mlic_hf.methods.base import Method, MethodBatch, Weighted
 from mlic_hf.methods.supervised import SupervisedConfig, supervised_objectives
 from mlic_hf.methods.supervised.method import LOSSES
+from mlic_hf.methods.views import PixelSpec
 
-COUNTS = {"label_counts": [3, 9, 1, 5], "num_images": 12}
-SETTINGS: dict[str, dict[str, Any]] = {"epr": {"settings": {"expected": 1.5}}, "db": COUNTS}
+PIXELS = PixelSpec(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+COUNTS, IMAGES = torch.tensor([3, 9, 1, 5]), 12
+SETTINGS: dict[str, dict[str, Any]] = {"epr": {"settings": {"expected": 1.5}}}
 ALL = sorted(LOSSES)
 Z = 2 * torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.tensor([[1.0, 0, 0, -1], [0, 1, 1, 0], [0, 0, 0, 0], [-1, -1, -1, -1], [1, 1, 0, 0], [0, 0, 0, 1]])
@@ -27,13 +29,19 @@ def batch(rows: slice = slice(None), progress: float = 1.0) -> MethodBatch:
     )
 
 
+def made(config: SupervisedConfig) -> Weighted:
+    (weighted,) = supervised_objectives(config, None)
+    weighted.objective.count_labels(COUNTS, IMAGES)
+    return weighted
+
+
 def value(config: SupervisedConfig, progress: float = 1.0) -> Tensor:
-    return supervised_objectives(config, None)[0].objective(batch(progress=progress))
+    return made(config).objective(batch(progress=progress))
 
 
 @pytest.mark.parametrize("loss", ALL)
 def test_every_loss_has_its_key_as_name_and_a_gradient(loss: str) -> None:
-    (weighted,) = supervised_objectives(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})), None)
+    weighted = made(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})))
     assert weighted.objective.name == loss
     leaf = Z.clone().requires_grad_()
     some = MethodBatch(pixel_values=leaf, labels=Y, student=SimpleNamespace(logits=leaf), model=None, progress=1.0)
@@ -45,7 +53,7 @@ def test_every_loss_has_its_key_as_name_and_a_gradient(loss: str) -> None:
 
 @pytest.mark.parametrize("loss", sorted(set(ALL) - {"two_way", "epr", "ll_r", "ll_ct"}))
 def test_sums_and_counts_add_up_over_micro_batches(loss: str) -> None:
-    (weighted,) = supervised_objectives(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})), None)
+    weighted = made(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})))
     objective = weighted.objective
     assert not objective.couples_images
     whole, parts = objective(batch()), [objective(batch(rows)) for rows in (slice(0, 2), slice(2, 6))]
@@ -54,7 +62,7 @@ def test_sums_and_counts_add_up_over_micro_batches(loss: str) -> None:
 
 @pytest.mark.parametrize("loss", ["two_way", "epr", "ll_r", "ll_ct"])
 def test_the_others_say_that_they_compare_images(loss: str) -> None:
-    (weighted,) = supervised_objectives(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})), None)
+    weighted = made(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})))
     assert weighted.objective.couples_images
 
 
@@ -73,11 +81,10 @@ def test_self_paced_correction_waits() -> None:
 
 
 def test_class_weights_reach_the_cross_entropy() -> None:
-    counts = torch.tensor(COUNTS["label_counts"])
-    balanced = value(SupervisedConfig(class_weights="balanced", **COUNTS))
-    torch.testing.assert_close(balanced, losses.binary_cross_entropy(Z, Y, pos_weight=(12 - counts) / counts))
-    inverse = value(SupervisedConfig(class_weights="inverse_frequency", **COUNTS))
-    weight = 1 / counts / (1 / counts).mean()
+    balanced = value(SupervisedConfig(class_weights="balanced"))
+    torch.testing.assert_close(balanced, losses.binary_cross_entropy(Z, Y, pos_weight=(12 - COUNTS) / COUNTS))
+    inverse = value(SupervisedConfig(class_weights="inverse_frequency"))
+    weight = 1 / COUNTS / (1 / COUNTS).mean()
     torch.testing.assert_close(inverse, losses.binary_cross_entropy(Z, Y, weight=weight))
 
 
@@ -100,9 +107,7 @@ def test_a_loss_takes_its_own_settings_and_no_others() -> None:
     "settings, words",
     [
         ({"class_weights": "inverse"}, "class_weights is 'inverse'"),
-        ({"class_weights": "balanced"}, "class_weights needs supervised.label_counts"),
-        ({"loss": "db"}, "loss db needs supervised.label_counts"),
-        ({"loss": "asl", "class_weights": "balanced", **COUNTS}, "belong to the loss bce, not to asl"),
+        ({"loss": "asl", "class_weights": "balanced"}, "belong to the loss bce, not to asl"),
         ({"loss": "epr"}, 'needs supervised.settings {"expected"'),
     ],
 )
@@ -110,3 +115,18 @@ def test_what_is_missing_is_said(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError) as told:
         supervised_objectives(SupervisedConfig(**settings), None)
     assert words in str(told.value)
+
+
+@pytest.mark.parametrize("settings", [{"loss": "db"}, {"class_weights": "balanced"}])
+def test_what_follows_the_labels_of_training_waits_for_them(settings: dict[str, Any]) -> None:
+    (weighted,) = supervised_objectives(SupervisedConfig(**settings), None)
+    method = Method([weighted], PIXELS)
+    assert method.counts_labels
+    with pytest.raises(ValueError, match=r"follow.* the labels of the training set: call count_labels first"):
+        weighted.objective(batch())
+    method.count_labels(Y.repeat(2, 1))
+    assert weighted.objective(batch()).isfinite()
+    counted = supervised_objectives(SupervisedConfig(**settings), None)[0].objective
+    counted.count_labels(torch.tensor([4, 4, 2, 2]), 12)
+    assert torch.equal(weighted.objective(batch()), counted(batch()))
+    assert not Method([made(SupervisedConfig(loss="asl"))], PIXELS).counts_labels

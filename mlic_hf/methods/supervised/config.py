@@ -33,10 +33,6 @@ class SupervisedConfig:
     class_weights: str = field(
         default="", metadata={"help": "bce: balanced, inverse_frequency or effective_number weighs rare labels up"}
     )
-    label_counts: list = field(
-        default_factory=list, metadata={"help": "training images with each label; for db and class weights"}
-    )
-    num_images: int = field(default=0, metadata={"help": "training images altogether; for db and class weights"})
 
     def __post_init__(self) -> None:
         if self.class_weights not in CLASS_WEIGHTS:
@@ -46,9 +42,3 @@ class SupervisedConfig:
             )
         if self.class_weights and self.loss != "bce":
             raise ValueError(f"supervised.class_weights belong to the loss bce, not to {self.loss}.")
-        if (self.class_weights or self.loss == "db") and not (self.label_counts and self.num_images):
-            who = "class_weights" if self.class_weights else "loss db"
-            raise ValueError(
-                f"supervised.{who} needs supervised.label_counts (images with each label) and supervised.num_images "
-                "of the training set."
-            )

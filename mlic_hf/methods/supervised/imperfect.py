@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mlic_hf import losses
@@ -38,21 +37,25 @@ class DistributionBalanced(Objective):
     """The distribution-balanced loss summed over all known cells.
 
     Args:
-        counts: (C,) training images with each label.
-        num_images: training images.
         **settings: of `losses.distribution_balanced`.
     """
 
     name = "db"
-    counts: Tensor
+    counts_labels = True
+    counts: Tensor | None
 
-    def __init__(self, counts: Tensor, num_images: int, **settings: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         super().__init__()
-        self.register_buffer("counts", counts, persistent=False)
-        self.num_images = num_images
+        self.register_buffer("counts", None, persistent=False)
+        self.num_images = 0
         self.settings = settings
 
+    def count_labels(self, counts: Tensor, num_images: int) -> None:
+        self.counts, self.num_images = counts.float(), num_images
+
     def forward(self, batch: MethodBatch) -> Tensor:
+        if self.counts is None:
+            raise ValueError("The loss db follows the labels of the training set: call count_labels first.")
         return losses.distribution_balanced(
             batch.student.logits, batch.labels, self.counts, self.num_images, reduction="sum", **self.settings
         )
@@ -133,8 +136,3 @@ class MeanOfBatch(Objective):
         return self.loss(
             gather_rows(batch.student.logits), gather_rows(batch.labels), reduction="sum", **self.settings
         )
-
-
-def as_counts(label_counts: list) -> Tensor:
-    """Label counts of a config as a tensor."""
-    return torch.tensor(label_counts, dtype=torch.float32)

@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from mlic_hf import losses
-from mlic_hf.data.class_weights import class_weights
 from mlic_hf.methods.base import Objective, Weighted
 from mlic_hf.methods.supervised.config import SupervisedConfig
 from mlic_hf.methods.supervised.imperfect import (
@@ -19,7 +16,6 @@ from mlic_hf.methods.supervised.imperfect import (
     MeanOfBatch,
     SelfPacedCorrection,
     SumOfCells,
-    as_counts,
 )
 from mlic_hf.methods.supervised.objectives import AsymmetricLoss, BinaryCrossEntropy, FocalLoss, SoftMargin
 from mlic_hf.modeling import MultiLabelModel
@@ -53,7 +49,7 @@ def supervised_objectives(
         raise ValueError(f"supervised.loss is {config.loss!r}; it is one of {', '.join(LOSSES)}.")
     if config.loss == "bce":
         check_settings(config, set())
-        return [Weighted(weighted_cross_entropy(config), 1.0)]
+        return [Weighted(BinaryCrossEntropy(config.class_weights or None), 1.0)]
     if config.loss == "asl":
         check_settings(config, set())
         return [Weighted(AsymmetricLoss(config.gamma_neg, config.gamma_pos, config.clip), 1.0)]
@@ -62,8 +58,7 @@ def supervised_objectives(
         return [Weighted(SoftMargin(), 1.0, per_image=False)]
     if config.loss == "db":
         check_settings(config, settings_of(losses.distribution_balanced))
-        balanced = DistributionBalanced(as_counts(config.label_counts), config.num_images, **config.settings)
-        return [Weighted(balanced, 1.0)]
+        return [Weighted(DistributionBalanced(**config.settings), 1.0)]
     build, loss, per_image = BUILDERS[config.loss]
     check_settings(config, settings_of(loss) | settings_of(build))
     if config.loss == "epr" and "expected" not in config.settings:
@@ -71,14 +66,6 @@ def supervised_objectives(
             'supervised.loss epr needs supervised.settings {"expected": positives an image has on average}.'
         )
     return [Weighted(build(**config.settings), 1.0, per_image)]
-
-
-def weighted_cross_entropy(config: SupervisedConfig) -> BinaryCrossEntropy:
-    """Cross-entropy with the class weights of the settings, if any: "balanced" weighs positives, the others labels."""
-    if not config.class_weights:
-        return BinaryCrossEntropy()
-    weights = class_weights(np.array(config.label_counts), config.num_images, config.class_weights)
-    return BinaryCrossEntropy(**{"pos_weight" if config.class_weights == "balanced" else "weight": weights})
 
 
 def settings_of(function: Callable[..., Any]) -> set[str]:

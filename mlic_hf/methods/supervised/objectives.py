@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mlic_hf import losses
+from mlic_hf.data import class_weights
 from mlic_hf.methods.base import MethodBatch, Objective
 
 
@@ -14,8 +15,7 @@ class BinaryCrossEntropy(Objective):
     """L2D's hard loss: binary cross-entropy summed over all known cells.
 
     Args:
-        weight: (C,) factor of each label.
-        pos_weight: (C,) factor of each label's positives.
+        rule: of `class_weights`; None for no weights. "balanced" weighs positives, the others labels.
     """
 
     name = "bce"
@@ -23,12 +23,21 @@ class BinaryCrossEntropy(Objective):
     weight: Tensor | None
     pos_weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, pos_weight: Tensor | None = None) -> None:
+    def __init__(self, rule: str | None = None) -> None:
         super().__init__()
-        self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("pos_weight", pos_weight, persistent=False)
+        self.rule = rule
+        self.counts_labels = rule is not None
+        self.register_buffer("weight", None, persistent=False)
+        self.register_buffer("pos_weight", None, persistent=False)
+
+    def count_labels(self, counts: Tensor, num_images: int) -> None:
+        if self.rule is not None:
+            weights = class_weights(counts.cpu().numpy(), num_images, self.rule)
+            setattr(self, "pos_weight" if self.rule == "balanced" else "weight", weights)
 
     def forward(self, batch: MethodBatch) -> Tensor:
+        if self.rule is not None and self.weight is None and self.pos_weight is None:
+            raise ValueError("Class weights follow the labels of the training set: call count_labels first.")
         return losses.binary_cross_entropy(
             batch.student.logits, batch.labels, reduction="sum", weight=self.weight, pos_weight=self.pos_weight
         )
