@@ -94,7 +94,7 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         if config.unlabeled == "drop" or (config.unlabeled is None and self.drops_unlabeled()):
             annotations = _without_unlabeled(annotations)
         annotations = choose_labels(annotations, config.labels, config.other_labels, config.min_images_per_label)
-        _refuse_repeated_ids(annotations)
+        _refuse_repeated(annotations)
         annotations = self.finish(with_validation(annotations, config.validation_fraction, config.split_seed))
         if config.unlisted == "unknown":
             annotations = _unlisted_unknown(annotations)
@@ -142,15 +142,18 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         return row
 
 
-def _refuse_repeated_ids(annotations: Annotations) -> None:
-    first: dict[str, str] = {}
+def _refuse_repeated(annotations: Annotations) -> None:
+    ids: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for record in (record for rows in annotations.splits.values() for record in rows):
-        if record.image_id in first:
-            raise ValueError(
-                f"{record.source}: image id {record.image_id!r} was already used in "
-                f"{first[record.image_id]}; every image may come once, in one split."
-            )
-        first[record.image_id] = record.source
+        for what, seen, key in (("image id", ids, record.image_id), ("file", paths, record.path)):
+            if key in seen:
+                raise ValueError(
+                    f"{record.source}: {what} {key!r} was already used in {seen[key]}; every image may come once, "
+                    "in one split."
+                )
+            if key:  # a picture that is drawn has no file
+                seen[key] = record.source
 
 
 def _without_unlabeled(annotations: Annotations) -> Annotations:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataset_builders.builder import RecordBuilder, RecordConfig
-from dataset_builders.image_path import image_path
+from dataset_builders.image_path import image_path, without_ending
 from dataset_builders.record import Annotations, Record
 from dataset_builders.text_file import read_json
 
@@ -178,7 +177,7 @@ def _read_instances(path: Path, folder: Path, order: str, with_boxes: bool) -> t
         boxes = [(label, _corners(path, each)) for label, each in found if with_boxes or "bbox" in each]
         records.append(
             Record(
-                image_id=os.path.splitext(name)[0],
+                image_id=without_ending(name),
                 path=image_path(folder, name, source),
                 labels=tuple(sorted({label for label, _ in found}, key=rank.__getitem__)),
                 boxes=tuple(boxes) if with_boxes else (),
@@ -267,7 +266,7 @@ def _mlgcn_record(folder: Path, row: Any, names: list[str], source: str) -> Reco
         if not 0 <= label < len(names):
             raise ValueError(f"{source}: label id {label} is not in category.json.")
     positive = tuple(names[label] for label in sorted(set(labels)))
-    return Record(os.path.splitext(name)[0], image_path(folder, name, source), positive, source=source)
+    return Record(without_ending(name), image_path(folder, name, source), positive, source=source)
 
 
 class Coco(RecordBuilder):

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.builder import RecordBuilder
-from dataset_builders.image_path import image_path
+from dataset_builders.image_path import IMAGE_NAMES, image_path
 from dataset_builders.record import SPLIT_NAMES, SPLITS, Annotations, Record
-from dataset_builders.text_file import parse_json, read_lines
+from dataset_builders.text_file import read_json_lines
 
 METADATA = "metadata.jsonl"
-IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 _KEYS = {"file_name", "labels", "ignored", "image_id", "split"}
 
 
@@ -66,12 +65,11 @@ def read_annotations(folder: str | Path) -> Annotations:
     splits: dict[str, list[Record]] = {}
     seen: dict[str, str] = {}
     for path, split in metadata_files(folder).items():
-        lines = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
-        if not lines:
+        rows = list(read_json_lines(path))
+        if not rows:
             raise ValueError(f"{path} is empty; expected one line with file_name and labels an image.")
-        for number, line in lines:
-            source = f"{path}, line {number}"
-            row_split, record = _record(path.parent, parse_json(line, path, number), source, split)
+        for source, row in rows:
+            row_split, record = _record(path.parent, row, source, split)
             for key in {record.image_id, record.path}:
                 if key in seen:
                     raise ValueError(f"{source}: {key} was already given in {seen[key]}; keep one of the two.")

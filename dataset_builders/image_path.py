@@ -7,11 +7,22 @@ import stat
 from functools import lru_cache
 from pathlib import Path
 
+IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
+
 
 @lru_cache(maxsize=65536)
 def _folder(folder: str) -> tuple[str, str]:
     """Absolute and resolved path of a folder; cached, for there are 100,000 images in a few folders."""
     return os.path.abspath(folder), os.path.realpath(folder)
+
+
+def without_ending(name: str) -> str:
+    """An image's id from its file name.
+
+    Builders call this and not os.path: `datasets` replaces os.path in their modules by functions that take "a//b.jpg"
+    for "a/b.jpg", so that ids would depend on whether a builder was made before.
+    """
+    return os.path.splitext(name)[0]
 
 
 def image_path(folder: Path, name: str, source: str) -> str:
@@ -29,13 +40,16 @@ def image_path(folder: Path, name: str, source: str) -> str:
         The path as a string; the file may be missing, which `image_check` reports for all files together.
 
     Raises:
-        ValueError: the name is empty, absolute, climbs with "..", or is a link to a file outside the folder.
+        ValueError: the name is empty, absolute, that of a folder, climbs with "..", or is a link to a file outside
+            the folder.
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
     if not name.strip("./\\ ") or "\0" in name:
         raise ValueError(f"{source}: an image file name is empty; expected a name relative to {folder}.")
     if os.path.isabs(name) or parts[0] == "" or parts[0].endswith(":"):
         raise ValueError(f"{source}: {name!r} is an absolute path; image names must be relative to {folder}.")
+    if name.replace("\\", "/").endswith(("/", "/.")):
+        raise ValueError(f"{source}: {name!r} is a folder; expected the name of an image file.")
     if ".." in parts:
         raise ValueError(f"{source}: {name!r} points outside {folder}; image names may not contain '..'.")
     root, real_root = _folder(str(folder))

@@ -115,7 +115,8 @@ def make_builder(
     known -= {"name", "version", "data_dir", "data_files", "description"}
     if unknown := sorted(set(config) - known):
         expected = ", ".join(sorted(known))
-        raise ValueError(f"Unknown option {unknown[0]!r} of {name}; expected one of {expected}.")
+        where = "" if data_dir is None else f" ({data_dir})"
+        raise ValueError(f"Unknown option {unknown[0]!r} of {name}{where}; expected one of {expected}.")
     folder: Path | None = None
     if name == "digit_scenes":
         if data_dir is not None:

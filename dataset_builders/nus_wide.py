@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from dataset_builders.builder import RecordBuilder, RecordConfig
-from dataset_builders.image_path import image_path
+from dataset_builders.image_path import image_path, without_ending
 from dataset_builders.record import Annotations, Record
-from dataset_builders.text_file import read_lines
+from dataset_builders.text_file import BLANKS, read_lines
 
 OFFICIAL = {"train": "TrainImagelist.txt", "test": "TestImagelist.txt"}
 _PLACES = ("", "ConceptsList", "ImageList", "Groundtruth", "NUS-WIDE-Tags", "NUS_WID_Tags")
@@ -57,7 +56,7 @@ def read_list(path: Path) -> list[str]:
     Raises:
         ValueError: an empty or repeated line; names file and line.
     """
-    names = [line.strip().replace("\\", "/") for line in read_lines(path)]
+    names = [line.strip(BLANKS).replace("\\", "/") for line in read_lines(path)]
     first: dict[str, int] = {}
     for number, name in enumerate(names, 1):
         if not name or name in first:
@@ -75,7 +74,7 @@ def read_concepts(path: Path) -> list[str]:
     Raises:
         ValueError: an empty or repeated name, or one that cannot be in a file name; names file and line.
     """
-    names = [line.strip() for line in read_lines(path)]
+    names = [line.strip(BLANKS) for line in read_lines(path)]
     for number, name in enumerate(names, 1):
         if not name or name in names[: number - 1] or set(name) & {"/", "\\"}:
             raise ValueError(f"{path}, line {number}: {name!r} is empty, repeated or a path; expected a concept.")
@@ -98,7 +97,7 @@ def read_column(path: Path, images: Path, count: int) -> np.ndarray:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; every concept of Concepts81.txt needs its label file.")
-    values = [line.strip() for line in read_lines(path)]
+    values = [line.strip(BLANKS) for line in read_lines(path)]
     if set(values) - {"0", "1"}:
         wrong = next(number for number, value in enumerate(values, 1) if value not in ("0", "1"))
         raise ValueError(f"{path}, line {wrong}: found {values[wrong - 1]!r}; expected 0 or 1.")
@@ -172,7 +171,7 @@ def _record(root: Path, name: str, labelled: dict[str, np.ndarray], names: list[
     if name not in labelled:
         raise ValueError(f"{source}: image {name!r} has no labels in the label files.")
     labels = tuple(names[i] for i in np.flatnonzero(labelled[name]).tolist())
-    return Record(os.path.splitext(name)[0], image_path(root, name, source), labels, source=source)
+    return Record(without_ending(name), image_path(root, name, source), labels, source=source)
 
 
 def split_hash(splits: dict[str, list[Record]]) -> str:

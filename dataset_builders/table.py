@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.builder import RecordBuilder, RecordConfig
-from dataset_builders.record import SPLITS, Annotations, Record
-from dataset_builders.table_columns import SPLIT_NAMES, choose_columns
+from dataset_builders.record import SPLIT_NAMES, SPLITS, Annotations, Record
+from dataset_builders.table_columns import choose_columns
 from dataset_builders.table_file import ENDINGS, read_table
 
 

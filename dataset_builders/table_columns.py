@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset_builders.image_path import image_path
-from dataset_builders.record import SPLITS, Record
+from dataset_builders.image_path import IMAGE_NAMES, image_path
+from dataset_builders.record import SPLIT_NAMES, SPLITS, Record
 from dataset_builders.table_file import Row
+from dataset_builders.text_file import BLANKS
 
-SPLIT_NAMES = {name: name for name in SPLITS} | {"valid": "validation", "val": "validation"}
-IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 TAG_COLUMNS = ("labels", "tags")  # by these names a column holds tags, whatever stands beside it
 SEPARATORS = (",", ";", "|")
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
@@ -55,7 +54,7 @@ class Columns:
             ValueError: a wrong cell; names line and column.
         """
         name = row.cells[self.image]
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not name.strip(BLANKS):
             raise ValueError(f"{row.source}: {self.image!r} is {name!r}; expected the path of a picture.")
         if self.labels is not None:
             states = {label: _state(row, label) for label in self.labels}
@@ -67,8 +66,10 @@ class Columns:
         if both := set(labels) & set(ignored):
             raise ValueError(f"{row.source}: {min(both)!r} is a label and in 'ignored'; keep one of the two.")
         identity = row.cells.get("image_id")
-        path = image_path(root, name.strip(), row.source)
-        image_id = name.strip() if identity in (None, "") else str(identity)
+        if identity is not None and type(identity) not in (str, int):
+            raise ValueError(f"{row.source}: 'image_id' is {identity!r}; expected a text or a whole number.")
+        path = image_path(root, name.strip(BLANKS), row.source)
+        image_id = name.strip(BLANKS) if identity in (None, "") else str(identity)
         return _split_of(row, split), Record(image_id, path, labels, ignored, source=row.source)
 
 
@@ -130,14 +131,14 @@ def _label_columns(left: Sequence[str], rows: Sequence[Row], path: Path) -> tupl
 
 def _is_state(cell: Any) -> bool:
     """Whether a cell says 1, 0 or -1; a blank says nothing."""
-    return str(cell).strip() != "" and str(cell).strip().lower() in WORDS
+    return str(cell).strip(BLANKS) != "" and str(cell).strip(BLANKS).lower() in WORDS
 
 
 def _split_of(row: Row, split: str | None) -> str:
     given = row.cells.get("split")
     if given in (None, ""):
         return split or "train"
-    if given not in SPLIT_NAMES:
+    if not isinstance(given, str) or given not in SPLIT_NAMES:
         raise ValueError(f"{row.source}: unknown split {given!r}; expected one of {', '.join(SPLITS)}.")
     if split is not None and SPLIT_NAMES[given] != split:
         raise ValueError(f"{row.source}: split {given!r} in the table of split {split!r}; take the column out.")
@@ -145,7 +146,7 @@ def _split_of(row: Row, split: str | None) -> str:
 
 
 def _is_image_name(cell: Any) -> bool:
-    return isinstance(cell, str) and cell.strip().lower().endswith(IMAGE_NAMES)
+    return isinstance(cell, str) and cell.strip(BLANKS).lower().endswith(IMAGE_NAMES)
 
 
 def _state(row: Row, label: str) -> int:
@@ -157,7 +158,7 @@ def _state(row: Row, label: str) -> int:
     cell = row.cells[label]
     state = UNKNOWN if cell is None or (isinstance(cell, float) and math.isnan(cell)) else None
     if state is None and not isinstance(cell, (list, Mapping)):
-        state = WORDS.get(str(cell).strip().lower())
+        state = WORDS.get(str(cell).strip(BLANKS).lower())
     if state is None:
         raise ValueError(f"{row.source}, column {label!r}: {cell!r}; expected 1, 0, -1 or nothing (unknown).")
     return state
@@ -181,12 +182,12 @@ def _tags(row: Row, column: str, separator: str | None) -> tuple[str, ...]:
     """
     cell = row.cells[column]
     where = f"{row.source}, column {column!r}"
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
+    if cell is None or (isinstance(cell, str) and not cell.strip(BLANKS)):
         return ()
     tags = cell
     if isinstance(cell, str):
-        tags = _written_list(cell, where) if cell.lstrip().startswith("[") else cell.split(separator or "\0")
-        tags = [tag.strip() if isinstance(tag, str) else tag for tag in tags]
+        tags = _written_list(cell, where) if cell.lstrip(BLANKS).startswith("[") else cell.split(separator or "\0")
+        tags = [tag.strip(BLANKS) if isinstance(tag, str) else tag for tag in tags]
     if not isinstance(tags, list) or not all(isinstance(tag, str) and tag.strip() for tag in tags):
         raise ValueError(f"{where}: {cell!r}; expected names of labels, none of them empty.")
     return tuple(sorted(set(tags)))
@@ -196,15 +197,17 @@ def _written_list(cell: str, where: str) -> Any:
     """The list in a cell like `["cat", "dog"]`, as JSON or as Python writes it (pandas does)."""
     for parse in (json.loads, ast.literal_eval):
         try:
-            return parse(cell)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            written = parse(cell)
+            json.dumps(written, ensure_ascii=False).encode()  # half a character (\ud8.. alone) is a ValueError
+            return written
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
     raise ValueError(f'{where}: {cell[:60]!r} begins like a list, but is none; expected ["cat", "dog"].')
 
 
 def _guess_separator(rows: Sequence[Row], columns: Sequence[str], path: Path) -> str | None:
     texts = [cell for row in rows for name in columns if isinstance(cell := row.cells[name], str)]
-    texts = [text.strip() for text in texts if not text.lstrip().startswith("[")]
+    texts = [text.strip(BLANKS) for text in texts if not text.lstrip(BLANKS).startswith("[")]
     found = [separator for separator in SEPARATORS if any(separator in text for text in texts)]
     blank = next((text for text in texts if " " in text), None)
     if len(found) > 1 or (not found and blank is not None):

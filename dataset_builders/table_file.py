@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataset_builders.text_file import read_lines, read_text
+from dataset_builders.text_file import BLANKS, read_json_lines, read_text
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -65,7 +64,7 @@ def _read_delimited(path: Path, delimiter: str) -> tuple[list[str], list[Row]]:
     lines = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     try:
-        columns = [name.strip() for name in next(lines, [])]
+        columns = [name.strip(BLANKS) for name in next(lines, [])]
         if not any(columns):
             raise ValueError(f"{path}, line 1: no column names; expected a header such as file_name{delimiter}labels.")
         for place, name in enumerate(columns):
@@ -97,18 +96,9 @@ def _read_jsonl(path: Path) -> tuple[list[str], list[Row]]:
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        source = f"{path}, line {number}"
-        try:
-            cells = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{source}: not valid JSON, {error.msg} at column {error.colno}; mend it.") from None
-        except RecursionError:
-            raise ValueError(f"{source}: nested too deeply; expected one flat object.") from None
+    for source, cells in read_json_lines(path):
         if not isinstance(cells, dict):
-            raise ValueError(f"{source}: {line[:40]!r} is no object; expected one with a key a column.")
+            raise ValueError(f"{source}: {str(cells)[:40]!r} is no object; expected one with a key a column.")
         yield Row(cells, source)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 LARGEST = 1 << 30  # bytes; the largest annotation file of the data sets here, COCO's training boxes, has 0.47e9
 _BLOCK = 1 << 20
+BLANKS = " \t\r\n"  # what may stand around a value; of other characters, however blank, names can be made
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -17,7 +20,8 @@ def read_text(path: Path) -> str:
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: it is larger than `LARGEST`, or some byte is zero or not UTF-8; names file, line and byte.
+        ValueError: it is larger than `LARGEST`, or some byte is a control character or not UTF-8; names file,
+            line and byte.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; check data_dir against the layout in docs/datasets.md.")
@@ -38,10 +42,11 @@ def _read(path: Path) -> bytes:
     size = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            if (zero := block.find(b"\0")) >= 0:
-                line = b"".join([*blocks, block[:zero]]).count(b"\n") + 1
+            if odd := _CONTROL.search(block):
+                line = b"".join([*blocks, block[: odd.start()]]).count(b"\n") + 1
+                what = "a zero byte" if odd[0] == b"\0" else f"the control character 0x{odd[0].hex()}"
                 raise ValueError(
-                    f"{path}, line {line}: a zero byte, which no text has; the file was probably cut while "
+                    f"{path}, line {line}: {what}, which no text has; the file was probably cut while "
                     "copying (or is UTF-16). Fetch it again, or save it as UTF-8."
                 )
             size += len(block)
@@ -54,10 +59,22 @@ def _read(path: Path) -> bytes:
 def read_lines(path: Path) -> list[str]:
     """Lines of a UTF-8 file without trailing blanks, whatever ends them (LF, CR LF, CR); no empty lines at the end."""
     text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
-    lines = [line.rstrip() for line in text.split("\n")]
+    lines = [line.rstrip(BLANKS) for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     return lines
+
+
+def words(line: str) -> list[str]:
+    """The parts of a line between spaces and tabs."""
+    return [word for word in re.split("[ \t]+", line) if word]
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """File and line, and the value, of every line that is not empty; see `parse_json`."""
+    for number, line in enumerate(read_lines(path), 1):
+        if line:
+            yield f"{path}, line {number}", parse_json(line, path, number)
 
 
 def read_json(path: Path) -> Any:

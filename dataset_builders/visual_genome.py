@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builders.builder import RecordBuilder, RecordConfig
-from dataset_builders.image_path import image_path
+from dataset_builders.image_path import image_path, without_ending
 from dataset_builders.record import Annotations, Record
-from dataset_builders.text_file import read_json, read_lines
+from dataset_builders.text_file import BLANKS, read_json, read_lines
 
 LISTS = {"train": "train_list_500.txt", "test": "test_list_500.txt"}
 LABELS = "vg_category_500_labels_index.json"
@@ -44,7 +44,7 @@ def read_list(path: Path) -> list[str]:
     """
     names: dict[str, int] = {}
     for number, line in enumerate(read_lines(path), 1):
-        name = line.strip()
+        name = line.strip(BLANKS)
         if not name or name in names:
             raise ValueError(
                 f"{path}, line {number}: {name!r} is empty or was named before; expected a new file name."
@@ -105,7 +105,7 @@ def read_annotations(data_dir: str | Path, label_names: str | None = None) -> An
                 raise ValueError(f"{labels_path}: {name!r} has a label outside 0 to {NUM_LABELS - 1}.")
             folder = next((f for f, files in folders.items() if name in files), next(iter(folders)))
             labels = tuple(names[i] for i in ids)
-            image_id = os.path.splitext(name)[0]
+            image_id = without_ending(name)
             records.append(Record(image_id, image_path(folder, name, source), labels, source=source))
         splits[split] = records
     notes = [] if label_names else ["The partition has no category names; labels are category_000 to category_499."]

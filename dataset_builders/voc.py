@@ -11,7 +11,7 @@ from typing import Any
 from dataset_builders.builder import RecordBuilder, RecordConfig
 from dataset_builders.image_path import image_path
 from dataset_builders.record import Annotations, Record
-from dataset_builders.text_file import read_lines
+from dataset_builders.text_file import read_lines, words
 from dataset_builders.voc_xml import read_objects
 
 NAMES = (
@@ -161,7 +161,7 @@ def _read_list(root: Path, path: Path, name: str, year: str, with_boxes: bool) -
 
 def _id_of(line: str, source: str) -> str:
     """The image id of a line: the id alone, or "/JPEGImages/<id>.jpg /SegmentationClassAug/<id>.png"."""
-    parts = line.split()
+    parts = words(line)
     if len(parts) == 2 and all(part.startswith("/") for part in parts):
         stems = {part.rpartition("/")[2].rpartition(".")[0] for part in parts}
     else:
@@ -210,7 +210,7 @@ def _label_lists(root: Path, name: str, ids: dict[str, str]) -> dict[str, Judgem
     for label, path in files.items():
         seen: set[str] = set()
         for number, line in enumerate(read_lines(path), 1):
-            parts = line.split()
+            parts = words(line)
             if len(parts) != 2 or parts[1] not in ("1", "0", "-1") or parts[0] not in table:
                 raise ValueError(
                     f"{path}, line {number}: found {line!r}; expected an id of {name}.txt and 1, 0 or -1."
@@ -234,7 +234,7 @@ def _label_table(root: Path, ids: dict[str, str]) -> dict[str, Judgement]:
         raise FileNotFoundError(f"{root} has neither Annotations/*.xml, ImageSets/Main/<label>_*.txt nor labels.txt.")
     table: dict[str, Judgement] = {}
     for number, line in enumerate(read_lines(path), 1):
-        image_id, *flags = line.split() or [""]
+        image_id, *flags = words(line) or [""]
         if len(flags) != len(NAMES) or not set(flags) <= {"0", "1"}:
             raise ValueError(f"{path}, line {number}: expected an image id and {len(NAMES)} times 0 or 1.")
         if image_id in table:

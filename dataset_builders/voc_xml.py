@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from dataset_builders.text_file import read_text
+from dataset_builders.text_file import BLANKS, read_text
 
 Box = tuple[float, float, float, float]
 
@@ -88,7 +88,7 @@ def _only(element: Any, key: str, path: Path) -> Any:
 
 def _text_of(element: Any, key: str, path: Path, absent: str = "") -> str:
     found = _only(element, key, path)
-    return absent if found is None else "".join(found.itertext()).strip()
+    return absent if found is None else "".join(found.itertext()).strip(BLANKS)
 
 
 def _box(element: Any, path: Path, name: str) -> Box:
@@ -105,7 +105,7 @@ def _box(element: Any, path: Path, name: str) -> Box:
 
 
 def _size(tree: Any, path: Path) -> tuple[int, int] | None:
-    texts = [(tree.findtext(f"size/{side}") or "0").strip() for side in ("width", "height")]
+    texts = [(tree.findtext(f"size/{side}") or "0").strip(BLANKS) for side in ("width", "height")]
     if not all(re.fullmatch("[0-9]{1,9}", text) for text in texts):
         raise ValueError(f"{path}: the size is {texts[0]!r} by {texts[1]!r}; expected pixels.")
     width, height = map(int, texts)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mlic_hf.data.png_check import check_png
+
 EXIF_ORIENTATION = 0x0112
 LIMIT_VARIABLE = "MLIC_MAX_IMAGE_PIXELS"
 _TURNS = {
@@ -31,7 +33,7 @@ def read_image(source: Any, image_id: str, minimum_size: int | None = None) -> I
     Grey, palette, alpha and CMYK pictures are converted as Pillow does (alpha is dropped, as
     `transformers.image_utils.load_image` drops it at inference); 16-bit ones are scaled to 8 bits; the EXIF
     orientation is applied, and EXIF data that cannot be read are as none. The checksums of a PNG are held
-    against its bytes.
+    against its bytes, its size against the length of its data (`check_png`).
 
     A picture of more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (89,478,485 unless you or the environment variable
     MLIC_MAX_IMAGE_PIXELS say otherwise; None is no limit) is refused by its header, before memory is taken.
@@ -89,16 +91,11 @@ _MEND = f"see read_image; set PIL.Image.MAX_IMAGE_PIXELS or {LIMIT_VARIABLE} whe
 
 @contextmanager
 def _opened(source: str | bytes) -> Iterator[Image.Image]:
-    def file() -> Any:
-        return io.BytesIO(source) if isinstance(source, bytes) else source
-
-    with Image.open(file()) as image:
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
         check_pixels(image)
-        if image.format != "PNG":
-            yield image
-            return
-        image.verify()  # Pillow decodes pixels without a look at their checksums; the file is used up by it
-    with Image.open(file()) as image:
+        if image.format == "PNG":  # Pillow decodes one without a look at checksums, and whether its size is right
+            with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+                check_png(file)
         yield image
 
 

@@ -77,6 +77,11 @@ BAD = {
     "checksum.png": (with_wrong_checksum(), "cannot be decoded"),
     "cut.png": (GOOD["alpha.png"][:-20], "cannot be decoded"),
     "cut.jpg": (GOOD["turned.jpg"][:-20], "cannot be decoded"),
+    "last_chunk.png": (GOOD["alpha.png"][:-1] + b"\0", "the checksum of the PNG chunk b'IEND' is wrong"),
+    "other_size.png": (
+        png_header(20, 16) + encoded(SMALL.resize((24, 16)), "PNG")[33:],
+        "bytes of pixels, its header promises 976",
+    ),
     "no_pixels.png": (GOOD["alpha.png"][:33] + chunk(b"IEND", b""), "cannot be decoded"),
     "huge.png": (
         png_header(13_300, 13_300) + chunk(b"IDAT", b""),

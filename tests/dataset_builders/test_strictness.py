@@ -185,6 +185,48 @@ def test_rubbish_behind_the_digit(tmp_path: Path, text: str) -> None:
         nus_wide.read_annotations(tmp_path)
 
 
+@pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1c", "\x1f", "\x01"])
+@pytest.mark.parametrize("name", ["ImageSets/Main/trainval.txt", "Annotations/000001.xml"])
+def test_control_characters(tmp_path: Path, odd: str, name: str) -> None:
+    """Python takes some of them for blanks."""
+    path = trees.voc(tmp_path, ("trainval",)) / name
+    path.write_text(path.read_text() + odd)
+    with pytest.raises(ValueError, match=rf"{path.name}, line \d+: the control character 0x{ord(odd):02x}, which no"):
+        voc.read_annotations(tmp_path)
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\xa0", "\x85", "\u3000"])
+def test_blanks_of_unicode_are_letters_of_a_name(tmp_path: Path, odd: str) -> None:
+    root = trees.nus_wide(tmp_path)
+    flags = root / "Groundtruth" / "TrainTestLabels" / "Labels_dog_Train.txt"
+    write(flags, flags.read_text().replace("1\n", f"1{odd}\n", 1))
+    with pytest.raises(ValueError, match=r"Labels_dog_Train.txt, line \d: found '1.*'; expected 0 or 1"):
+        nus_wide.read_annotations(tmp_path)
+    test_list = trees.nus_wide(tmp_path / "all", "AllLabels") / "ImageList" / "TestImagelist.txt"
+    write(test_list, f"{trees.NUS_IMAGES[3]}{odd}\n")
+    with pytest.raises(ValueError, match=r"TestImagelist.txt, line 1: image .* has no labels in the label files"):
+        nus_wide.read_annotations(tmp_path / "all")
+    lists = trees.voc(tmp_path / "voc", ("trainval",)) / "ImageSets" / "Main" / "trainval.txt"
+    write(lists, f"000001{odd}000002\n")
+    with pytest.raises(FileNotFoundError, match="000001"):
+        voc.read_annotations(tmp_path / "voc")
+
+
+def test_a_folder_in_the_place_of_a_picture(tmp_path: Path) -> None:
+    metadata(tmp_path, [{"file_name": name, "labels": ["x"]} for name in ("a.jpg", "b/")], images=False)
+    with pytest.raises(ValueError, match=r"line 2: 'b/' is a folder; expected the name of an image file"):
+        folder.read_annotations(tmp_path)
+
+
+def test_one_picture_under_two_ids(tmp_path: Path) -> None:
+    names = ("VG_100K/1.jpg", "VG_100K//1.jpg")
+    for part, name in zip(("train", "test"), names):
+        write(tmp_path / f"{part}_list_500.txt", f"{name}\n")
+    write_json(tmp_path / "vg_category_500_labels_index.json", {name: [0] for name in names})
+    with pytest.raises(ValueError, match=r"test_list_500.txt, line 1: file '.*1.jpg' was already used in "):
+        make_builder("visual_genome", tmp_path).chosen()
+
+
 @pytest.mark.parametrize(
     ("concepts", "said"),
     [

@@ -134,6 +134,37 @@ def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
         labels(write(tmp_path / "t.csv", text))
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"path": "b.jpg", "tags": ["x"], "split": ["train"], "image_id": 1}', r"unknown split \['train'\]"),
+        ('{"path": "b.jpg", "tags": ["x"], "split": {}, "image_id": 1}', "unknown split {}"),
+        ('{"path": "b.jpg", "tags": ["x"], "split": null, "image_id": [1]}', r"'image_id' is \[1\]; expected a text"),
+        ('{"path": "b.jpg", "tags": ["x"], "split": null, "image_id": 1.0}', "'image_id' is 1.0; expected a text"),
+        ('{"path": "b.jpg", "tags": ["x"], "tags": ["y"], "split": null}', "the key 'tags' occurs twice"),
+        ('{"path": "b.jpg", "tags": NaN, "split": null}', "NaN is no number"),
+        ('{"path": "b.jpg", "tags": ["\\ud800"], "split": null}', "half a character"),
+        (
+            '{"path": "b.jpg", "tags": "[\\"\\\\ud800\\"]", "split": null, "image_id": 1}',
+            "begins like a list, but is none",
+        ),
+        ('{"path": "b.jpg", "split": null, "tags": ' + "[" * 200_000, "brackets are nested too deep"),
+        ('{"path": "b.jpg", "split": null, "tags": ' + "9" * 5000 + "}", "not valid JSON, Exceeds the limit"),
+        ('["path", "tags"]', "is no object; expected one with a key a column"),
+    ],
+)
+def test_wrong_lines(tmp_path: Path, row: str, message: str) -> None:
+    path = write(tmp_path / "t.jsonl", f'{{"path": "a.jpg", "tags": ["x"], "split": null, "image_id": null}}\n{row}\n')
+    with pytest.raises(ValueError, match=rf"t\.jsonl, line 2(: |, ).*{message}"):
+        labels(path)
+
+
+def test_options_of_a_table_for_a_folder_name_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(ValueError, match=r"Unknown option 'image_column' of folder \(.*t\.csv\); expected one of"):
+        load_splits(tmp_path / "t.csv", image_column="path")
+
+
 def test_wrong_options(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "file,x,y\na.jpg,1,2\n")
     with pytest.raises(ValueError, match=r"label_columns names 'z', but the columns are 'file', 'x', 'y'"):
