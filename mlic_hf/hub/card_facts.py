@@ -28,8 +28,8 @@ NOT_QUALITY = (
 HYPERPARAMETERS = {
     "num_train_epochs": "Epochs",
     "learning_rate": "Learning rate",
-    "schedule": "Schedule",
-    "optimizer": "Optimizer",
+    "lr_scheduler_type": "Schedule",
+    "optim": "Optimizer",
     "weight_decay": "Weight decay",
     "ema_decay": "Decay of the averaged weights",
     "transform": "Augmentation",

@@ -247,7 +247,7 @@ def results(trainer: MultiLabelTrainer, settings: Settings, data: Data) -> dict[
         metrics |= tested | {"test_mAP_low": interval.low, "test_mAP_high": interval.high}
     return {
         "metrics": metrics,
-        "weights": trainer.scores,
+        "weights": trainer.weights.scores,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "steps": trainer.state.global_step,
         "log": trainer.state.log_history,

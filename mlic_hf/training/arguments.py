@@ -11,11 +11,12 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 
+from mlic_hf.training.refused import refuse_what_means_nothing
+
 #: what the papers use and transformers does not have
 OWN_OPTIMIZERS = ("adam",)
 OWN_SCHEDULES = ("one_cycle", "step")
 BATCH_NORMS = ("train", "frozen", "sync")
-SAMPLING = ("random", "sequential", "repeat_factor")
 
 
 @dataclass
@@ -46,6 +47,7 @@ class MultiLabelTrainingArguments(TrainingArguments):
     load_best_model_at_end: bool = field(default=True, metadata={"help": "the result is the best checkpoint"})
     metric_for_best_model: str | None = field(default="mAP", metadata={"help": "the score that decides"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "false: the columns are the library's own"})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "false: a loss that is not finite stops"})
     report_to: str | None = field(default="none", metadata={"help": "none, or trackers by name, e.g. tensorboard"})
     max_grad_norm: float = field(default=0.0, metadata={"help": "gradient clipping by norm; 0 for none"})
     dataloader_pin_memory: bool = field(
@@ -95,11 +97,15 @@ class MultiLabelTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if isinstance(self.lr_scales, str):
             self.lr_scales = json.loads(self.lr_scales)
-        self._refuse_what_means_nothing()
+        refuse_what_means_nothing(self)
+        if self.batch_norm not in BATCH_NORMS:
+            raise ValueError(f"batch_norm is {self.batch_norm!r}; it is one of {', '.join(BATCH_NORMS)}.")
+        if self.ema_decay is not None and not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay is {self.ema_decay}; a decay lies in [0, 1), or is null for no average.")
+        if not 0 < self.repeat_threshold <= 1:
+            raise ValueError(f"repeat_threshold is {self.repeat_threshold}; a share of the images lies in (0, 1].")
         if not torch.accelerator.is_available():
             self.use_cpu = True  # said for the user, or transformers refuses bf16 on a machine without a GPU
-        # A gradient that is not finite stops the run (guards.py); a filter would hide its loss from the log.
-        self.logging_nan_inf_filter = False
         # transformers checks both against its own lists.
         own = {
             name: getattr(self, name)
@@ -112,35 +118,6 @@ class MultiLabelTrainingArguments(TrainingArguments):
         for name, value in own.items():
             setattr(self, name, value)
 
-    def _refuse_what_means_nothing(self) -> None:
-        refused = {
-            "remove_unused_columns": "the columns of a batch are made by the library: leave it false",
-            "batch_eval_metrics": "mAP ranks all images at once: leave it false",
-            "label_smoothing_factor": "it is defined for one label an image: leave it 0",
-            "neftune_noise_alpha": "it adds noise to word embeddings: leave it out",
-            "use_liger_kernel": "its kernels are for language models: leave it false",
-            "include_tokens_per_second": "there are no tokens: leave it out",
-        }
-        for name, why in refused.items():
-            if getattr(self, name, None):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, but {why}.")
-        if self.batch_norm not in BATCH_NORMS:
-            raise ValueError(f"batch_norm is {self.batch_norm!r}; it is one of {', '.join(BATCH_NORMS)}.")
-        if self.ema_decay is not None and not 0.0 <= self.ema_decay < 1.0:
-            raise ValueError(f"ema_decay is {self.ema_decay}; a decay lies in [0, 1), or is null for no average.")
-        if not 0 < self.repeat_threshold <= 1:
-            raise ValueError(f"repeat_threshold is {self.repeat_threshold}; a share of the images lies in (0, 1].")
-        if self.train_sampling_strategy not in SAMPLING:
-            raise ValueError(
-                f"train_sampling_strategy is {self.train_sampling_strategy!r}, which compares the lengths of texts; "
-                f"it is one of {', '.join(SAMPLING)}."
-            )
-        if HubStrategy(self.hub_strategy) != HubStrategy.END:
-            raise ValueError(
-                f"hub_strategy is {self.hub_strategy!r}, which publishes unfinished checkpoints with everything that "
-                "lies beside them; set it to 'end', and push_to_hub() sends the result."
-            )
-
     @property
     def n_gpu(self) -> int:
         """One process uses one GPU: transformers would cut its batch for all that it sees, unknown to the counts."""
@@ -152,7 +129,7 @@ class MultiLabelTrainingArguments(TrainingArguments):
         if isinstance(args, cls):
             return args
         given: dict[str, Any] = {f.name: getattr(args, f.name) for f in dataclasses.fields(args) if f.init}
-        fixed: dict[str, Any] = {"remove_unused_columns": False, "ema_decay": None}
+        fixed: dict[str, Any] = {"remove_unused_columns": False, "logging_nan_inf_filter": False, "ema_decay": None}
         if not args.push_to_hub:
             fixed["hub_strategy"] = "end"
         return cls(**given | fixed)

@@ -11,6 +11,15 @@ from torch import nn
 logger = logging.getLogger(__name__)
 
 
+def statistics(model: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The running statistics of the layers in training mode, each with a copy.
+
+    Gradient checkpointing runs layers again in the backward pass, which would move them twice a batch.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase) and m.training]
+    return [(buffer, buffer.clone()) for layer in layers for buffer in layer.buffers()]
+
+
 def prepare_batch_norm(modules: tuple[Any, nn.Module], mode: str) -> None:
     """Set the batch normalisation of a student and its method once, before they are wrapped.
 

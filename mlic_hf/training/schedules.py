@@ -29,7 +29,9 @@ def one_cycle(optimizer: torch.optim.Optimizer, args: MultiLabelTrainingArgument
     total = steps + 1
     share = args.pct_start + 1e-6 if float(args.pct_start * total) == 1.0 else args.pct_start
     highest = [group["lr"] for group in optimizer.param_groups]
-    return OneCycleLR(optimizer, max_lr=highest, total_steps=total, pct_start=share)
+    # it also turns Adam's first beta, or the momentum; optimizers without either keep what they have
+    momentum = bool({"momentum", "betas"} & optimizer.defaults.keys())
+    return OneCycleLR(optimizer, max_lr=highest, total_steps=total, pct_start=share, cycle_momentum=momentum)
 
 
 def step(optimizer: torch.optim.Optimizer, args: MultiLabelTrainingArguments, steps: int) -> LRScheduler:

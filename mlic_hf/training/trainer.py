@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from mlic_hf.data import EpochSampler, collate, label_matrix, mixup, repeat_factors
+from mlic_hf.hub import write_card
 from mlic_hf.losses.gather import world_size
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import build_objectives
@@ -21,15 +22,15 @@ from mlic_hf.methods.soft_labels import refuse_soft_labels
 from mlic_hf.methods.teachers import as_teacher, list_labels
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.modeling import MultiLabelImageProcessor
-from mlic_hf.training import checkpoint, guards
+from mlic_hf.training import checkpoint, guards, publish
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
-from mlic_hf.training.average import MovingAverage
-from mlic_hf.training.batch_norm import prepare_batch_norm
+from mlic_hf.training.batch_norm import prepare_batch_norm, statistics
 from mlic_hf.training.even_batches import EvenSampler, UnlabelledRepeats
 from mlic_hf.training.examples import evaluation_examples, training_examples
-from mlic_hf.training.measures import image_loss, is_better, measure
+from mlic_hf.training.measures import image_loss, measure
 from mlic_hf.training.optimizers import adam, parameter_groups
 from mlic_hf.training.schedules import one_cycle, step, steps_per_epoch
+from mlic_hf.training.weights import AVERAGED, PLAIN, Weights
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +92,7 @@ class MultiLabelTrainer(Trainer):
             raise ValueError("compute_loss_func would take the method's place: write an Objective (docs/trainer.md).")
         args = MultiLabelTrainingArguments.of(args or MultiLabelTrainingArguments(output_dir="tmp_trainer"))
         self.args, self.wanted, self.teacher = args, method, teacher
-        self.average: MovingAverage | None = None
-        self.holds = "plain"  # which weights the model has: its plain or its averaged ones
-        self.scores: dict[str, float] = {}  # of both, as long as they are those that were measured
+        self.weights = Weights(args)
         self.skipped_steps = 0
         self._own_metrics = compute_metrics
         self._seed = args.seed if args.data_seed is None else args.data_seed  # of order, augmentation and mixing
@@ -101,6 +100,7 @@ class MultiLabelTrainer(Trainer):
         self._steps = 0
         self._step_sums: dict[str, Tensor] = {}
         self._step_images: list[str] = []
+        self._moved_once: list[tuple[Tensor, Tensor]] = []
         self._resumed: Path | None = None
         self._order: EpochSampler | EvenSampler | None = None
         self._schedule: Any = None
@@ -267,7 +267,15 @@ class MultiLabelTrainer(Trainer):
             batch.student = model(batch.pixel_values, **self.method.asks)
             loss, parts = self.loss(batch, num_items_in_batch)
         _add(self._step_sums, {"": loss.detach()} | parts)
+        if self.args.gradient_checkpointing:
+            self._moved_once = statistics(self.model)
         return (loss, batch.student) if return_outputs else loss
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        loss = super().training_step(*args, **kwargs)
+        for running, once in self._moved_once:
+            running.copy_(once)
+        return loss
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """The norm that transformers logs is also where a gradient that is not finite shows: one look a step."""
@@ -307,10 +315,8 @@ class MultiLabelTrainer(Trainer):
         trained = any(parameter.requires_grad for parameter in self.method.parameters())
         several = world_size() > 1 and trained
         self.loss = nn.parallel.DistributedDataParallel(self.method) if several else self.method
-        self.holds, self.scores = "plain", {}
         self._sums, self._steps, self.skipped_steps = {}, 0, 0
-        if self.args.ema_decay is not None:
-            self.average = MovingAverage(self.model, self.args.ema_decay, self.args.ema_warmup)
+        self.weights.begin(self.model)
         if self._resumed is not None:
             self._take_up(self._resumed)
             self._resumed = None
@@ -322,20 +328,18 @@ class MultiLabelTrainer(Trainer):
 
     def after_step(self) -> None:
         """What follows the weights: the method's own copies and the moving average."""
-        self.scores = {}
         self.method.after_step(self.model)
-        if self.average is not None:
-            self.average.update(self.state.global_step)
+        self.weights.follow(self.state.global_step)
 
     def finish(self) -> None:
         """After the last step: the model has the better of its two weights, where they were measured."""
-        self.hold(self.better())
+        self.weights.hold(self.weights.better)
 
     # Evaluation
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         if self.args.world_size > 1:
-            averaged = [] if self.average is None else self.average.kept
+            averaged = [] if self.weights.average is None else self.weights.average.kept
             checkpoint.share_buffers([*self.model.buffers(), *averaged])
         self._prefix = kwargs.get("metric_key_prefix", "eval")
         return super().evaluation_loop(*args, **kwargs)
@@ -345,53 +349,24 @@ class MultiLabelTrainer(Trainer):
     ) -> tuple[Tensor | None, Any, Tensor | None]:
         """Loss, logits and labels of a batch; while training, the logits of plain and averaged weights."""
         inputs = self._prepare_inputs(inputs)
-        labels = inputs.get("labels")
+        labels, pixels = inputs.get("labels"), inputs["pixel_values"].to(self.model.dtype)  # bf16_full_eval
         with torch.no_grad(), self.accelerator.autocast():
-            logits = model(inputs["pixel_values"]).logits.float()
+            logits = model(pixels).logits.float()
             loss = None if labels is None else image_loss(logits, labels)
             if prediction_loss_only:
                 return loss, None, None
-            if self.average is None or not self.is_in_train:
+            if self.weights.average is None or not self.is_in_train:
                 return loss, logits, labels
-            with self.average.in_place():
-                return loss, (logits, model(inputs["pixel_values"]).logits.float()), labels
+            with self.weights.averaged():
+                return loss, (logits, model(pixels).logits.float()), labels
 
     def _measure(self, prediction: EvalPrediction) -> dict[str, float]:
         """The metrics of the logits; of plain and averaged weights the better ones, and what decides of both."""
         logits = prediction.predictions
         if not isinstance(logits, tuple):
             return measure(logits, prediction, self._own_metrics)
-        told = {kind: measure(one, prediction, self._own_metrics) for kind, one in zip(("plain", "ema"), logits)}
-        name = self._decisive(told["plain"])
-        scores = {kind: metrics[name] for kind, metrics in told.items()}
-        if not self.scores or self._prefix_decides():
-            self.scores = scores
-        best = "ema" if is_better(scores["ema"], scores["plain"], self.args) else "plain"
-        return told[best] | {f"{kind}_{name}": score for kind, score in scores.items()}
-
-    def _decisive(self, metrics: Mapping[str, float]) -> str:
-        """The metric that decides between weights: what `metric_for_best_model` means in this set's own words."""
-        wanted = (self.args.metric_for_best_model or "mAP").removeprefix("eval_")
-        own = self._prefix.removeprefix("eval").lstrip("_")
-        wanted = wanted.removeprefix(f"{own}_") if own else wanted
-        return wanted if wanted in metrics else "loss"
-
-    def _prefix_decides(self) -> bool:
-        wanted = (self.args.metric_for_best_model or "mAP").removeprefix("eval_")
-        own = self._prefix.removeprefix("eval").lstrip("_")
-        return not own or wanted.startswith(f"{own}_")
-
-    def better(self) -> str:
-        """Which weights scored better: "plain" or "ema"; those that the model has where nothing was measured."""
-        if len(self.scores) < 2:
-            return self.holds
-        return "ema" if is_better(self.scores["ema"], self.scores["plain"], self.args) else "plain"
-
-    def hold(self, kind: str) -> None:
-        """Let the model have its "plain" or its "ema" weights; the average keeps the others."""
-        if kind != self.holds and self.average is not None:
-            self.average.swap()
-            self.holds = kind
+        told = {kind: measure(one, prediction, self._own_metrics) for kind, one in zip((PLAIN, AVERAGED), logits)}
+        return self.weights.judge(told, self._prefix)
 
     # Checkpoints
 
@@ -400,16 +375,33 @@ class MultiLabelTrainer(Trainer):
         if not self.args.should_save:
             return
         folder = Path(output_dir or self.args.output_dir)
-        held, better = self.holds, self.better()
-        kinds = [held] if self.average is None else ["plain", "ema"]
-        for kind in kinds:
-            self.hold(kind)
-            place = folder if kind == better else folder / kind
-            self.accelerator.unwrap_model(self.model).save_pretrained(place)
-        self.hold(held)
-        checkpoint.write_weights(folder, better, {kind: self.scores.get(kind) for kind in kinds})
+        self.weights.save(folder, self.accelerator.unwrap_model(self.model).save_pretrained)
         if self.processing_class is not None:
             self.processing_class.save_pretrained(folder)
+
+    def create_model_card(self, **facts: Any) -> None:
+        """Write our part of the README beside the saved model; `facts` as in `publish.card_facts`."""
+        if self.is_world_process_zero():
+            write_card(self.args.output_dir, publish.card_facts(self, **facts))
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **facts: Any,
+    ) -> Any:
+        """Save and send the model with its card, in one commit that is read back; returns the commit's address."""
+        if not blocking or revision is not None:
+            raise ValueError("A push waits until main was read back: leave blocking true and revision out.")
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        return publish.push(self, commit_message or "", token, private, publish.card_facts(self, **facts))
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write under a temporary name, rename when whole, then delete what is too old."""
@@ -440,13 +432,11 @@ class MultiLabelTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         self._resumed = Path(resume_from_checkpoint)
-        checkpoint.load_weights(model or self.model, checkpoint.place_of(self._resumed, "plain"))
+        checkpoint.load_weights(model or self.model, checkpoint.place_of(self._resumed, PLAIN))
 
     def _take_up(self, folder: Path) -> None:
         """What a resumed run has beside its plain weights: the average, the method's tensors, the log's sums."""
-        if self.average is not None:
-            with self.average.in_place():
-                checkpoint.load_weights(self.model, checkpoint.place_of(folder, "ema"))
+        self.weights.load_average(self.model, folder)
         checkpoint.load_tensors(folder / checkpoint.METHOD, self.method.objectives)
         checkpoint.load_tensors(folder / checkpoint.COMPANIONS, self._companions())
         told = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
@@ -455,13 +445,7 @@ class MultiLabelTrainer(Trainer):
 
     def _load_best_model(self) -> None:
         """The best checkpoint's better weights into the model, the others into the average."""
-        best = Path(self.state.best_model_checkpoint or "")
-        checkpoint.load_weights(self.model, checkpoint.place_of(best, "plain"))
-        if self.average is not None:
-            with self.average.in_place():
-                checkpoint.load_weights(self.model, checkpoint.place_of(best, "ema"))
-        told = checkpoint.read_weights(best)
-        self.scores = {kind: score for kind, score in told["scores"].items() if score is not None}
+        self.weights.load(self.model, Path(self.state.best_model_checkpoint or ""))
 
 
 def _add(sums: dict[str, Tensor], parts: Mapping[str, Tensor]) -> None:

@@ -55,7 +55,7 @@ def left_behind(trainer: MultiLabelTrainer) -> dict[str, Any]:
     log = [{k: v for k, v in line.items() if k.startswith(("loss", "eval_"))} for line in trainer.state.log_history]
     return {
         "student": trainer.model.state_dict(),
-        "ema": dict(enumerate(trainer.average.kept)),
+        "ema": dict(enumerate(trainer.weights.average.kept)),
         "objectives": trainer.method.objectives.state_dict(),
         "companions": {k: v for m in trainer.method.companions().values() for k, v in m.state_dict().items()},
         "log": [{k: v for k, v in line.items() if "second" not in k and "time" not in k} for line in log if line],

@@ -188,8 +188,8 @@ def test_the_average_stands_in_for_the_weights_and_goes() -> None:
         ({"remove_unused_columns": True}, "remove_unused_columns is True, but the columns of a batch are made by"),
         ({"batch_eval_metrics": True}, "mAP ranks all images at once"),
         ({"label_smoothing_factor": 0.1}, "one label an image"),
-        ({"train_sampling_strategy": "group_by_length"}, "compares the lengths of texts"),
-        ({"hub_strategy": "every_save"}, "publishes unfinished checkpoints"),
+        ({"train_sampling_strategy": "group_by_length"}, "lengths are those of texts"),
+        ({"hub_strategy": "every_save"}, "unfinished checkpoints would be published"),
     ],
 )
 def test_wrong_settings_are_refused(changes: dict, message: str) -> None:

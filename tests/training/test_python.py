@@ -42,7 +42,7 @@ def settings(folder: Path, **changes: Any) -> Any:
 def works(trainer: Any, folder: Path, architecture: str) -> None:
     """The saved folder is the model that was measured, and answers as a pipeline."""
     score = trainer.evaluate()["eval_mAP"]
-    assert score == pytest.approx(max(trainer.scores.values()))
+    assert score == pytest.approx(max(trainer.weights.scores.values()))
     model = AutoModelForImageClassification.from_pretrained(folder)
     assert type(model).__name__ == f"{architecture}ForImageClassification"
     told = pipeline("image-classification", model=str(folder), top_k=5)(rows(1, 3)[0]["image"])

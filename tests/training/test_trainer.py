@@ -124,7 +124,9 @@ def test_a_run_that_stopped_in_a_step_continues_bit_equal(tmp_path: Path, stop: 
     whole.save_model()
     resumed.save_model()
     assert same_weights(whole.model.state_dict(), resumed.model.state_dict())
-    assert all(torch.equal(a, b) for a, b in zip(whole.average.kept, resumed.average.kept, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.weights.average.kept, resumed.weights.average.kept, strict=True)
+    )
     for file in ("model.safetensors", "weights.json"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "broken" / file).read_bytes()
 

@@ -97,9 +97,9 @@ def test_the_default_average_is_one_of_the_run_not_of_its_start(tmp_path: Path) 
     trainer = make_trainer(tmp_path, ema_decay=0.9997, ema_warmup=True, max_steps=30, load_best_model_at_end=False)
     start = [tensor.detach().clone() for tensor in trainer.model.parameters()]
     trainer.train()
-    trainer.hold("plain")
+    trainer.weights.hold("plain")
     moved = sum((a - b).norm() for a, b in zip(trainer.model.parameters(), start))
-    trainer.hold("ema")
+    trainer.weights.hold("ema")
     averaged = sum((a - b).norm() for a, b in zip(trainer.model.parameters(), start))
     assert averaged > 0.5 * moved
 
@@ -149,16 +149,33 @@ def test_a_loss_function_beside_the_method_is_refused(tmp_path: Path) -> None:
 # What crashed
 
 
-def test_gradient_checkpointing_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [1, 2])
+def test_gradient_checkpointing_changes_nothing(tmp_path: Path, steps: int) -> None:
+    # nor the statistics of batch norm, though its layers run twice a batch
     trained = []
     for name, on in (("on", True), ("off", False)):
         both = Together(tiny_decoder(0), [Weighted(BinaryCrossEntropy(), 1.0)])
-        settings = {"num_train_epochs": 1, "optim": "sgd", "batch_norm": "frozen", "ema_decay": None}
+        settings = {"num_train_epochs": 1, "optim": "sgd", "ema_decay": None, "gradient_accumulation_steps": steps}
         trainer = make_trainer(tmp_path / name, both, gradient_checkpointing=on, **settings)
         trainer.train()
         trained.append(trainer.model.state_dict())
+    assert any(name.endswith("running_var") for name in trained[0])
     for name in trained[0]:
         torch.testing.assert_close(trained[0][name], trained[1][name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("precision", ["bf16_full_eval", "fp16_full_eval"])
+def test_evaluation_in_half_precision(tmp_path: Path, precision: str) -> None:
+    exact = make_trainer(tmp_path).evaluate()
+    rounded = make_trainer(tmp_path, **{precision: True}).evaluate()
+    assert rounded["eval_loss"] == pytest.approx(exact["eval_loss"], rel=1e-2)
+    assert rounded["eval_loss"] != exact["eval_loss"]
+
+
+def test_a_schedule_turns_what_its_optimizer_has(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, optim="adafactor")  # neither momentum nor betas
+    trainer.train()
+    assert trainer.lr_scheduler.get_last_lr()[0] < 1e-6
 
 
 def test_metrics_of_ones_own_choose_the_best(tmp_path: Path) -> None:
@@ -183,7 +200,7 @@ def test_several_evaluation_sets(tmp_path: Path) -> None:
     log = {key: value for line in trainer.state.log_history for key, value in line.items()}
     assert {"eval_one_mAP", "eval_two_mAP", "eval_one_loss", "eval_two_loss"} <= log.keys()
     assert trainer.state.best_metric == log["eval_two_mAP"]
-    assert max(trainer.scores.values()) == log["eval_two_mAP"]
+    assert max(trainer.weights.scores.values()) == log["eval_two_mAP"]
     assert trainer.evaluate()["eval_two_mAP"] == pytest.approx(log["eval_two_mAP"])
 
 
@@ -224,7 +241,7 @@ def test_lora_trains_saves_resumes_and_merges(tmp_path: Path) -> None:
     whole.save_model(tmp_path / "out")
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     loaded = peft.PeftModel.from_pretrained(tiny_decoder(0), tmp_path / "out").merge_and_unload()
-    assert mean_ap(loaded, whole.eval_dataset) == pytest.approx(max(whole.scores.values()), abs=1e-6)
+    assert mean_ap(loaded, whole.eval_dataset) == pytest.approx(max(whole.weights.scores.values()), abs=1e-6)
 
 
 @pytest.mark.parametrize("images, batch", [(8, 2), (16, 4), (8, 8)])
@@ -255,7 +272,7 @@ def test_plain_arguments_and_a_list_of_pictures(tmp_path: Path) -> None:
     )  # fmt: skip
     trainer = MultiLabelTrainer(tiny_linear(), args, train_dataset=plain(16), eval_dataset=plain(8, 1))
     trainer.train()
-    assert trainer.average is None
+    assert trainer.weights.average is None
     assert type(trainer.lr_scheduler).__name__ == "LambdaLR"  # transformers' linear one
     assert "eval_mAP" in trainer.state.log_history[-2]
 
@@ -301,7 +318,7 @@ def test_a_search_trains_and_measures_a_new_student_each_time(tmp_path: Path) ->
 
     def objective(metrics: dict[str, float]) -> float:
         assert trainer.model is made[-1]
-        with trainer.average.in_place():
+        with trainer.weights.averaged():
             averaged = mean_ap(trainer.model, trainer.eval_dataset)
         assert metrics["eval_plain_mAP"] == pytest.approx(mean_ap(trainer.model, trainer.eval_dataset), abs=1e-6)
         assert metrics["eval_ema_mAP"] == pytest.approx(averaged, abs=1e-6)
