@@ -107,7 +107,7 @@ def _look(records: list[Record], num_proc: int) -> Iterable[tuple[list[Finding],
     if num_proc <= 1:
         yield from map(look_at_image, records)
         return
-    import mlic_hf.data.image_reading  # noqa: F401  (once, here, and not in every process)
+    import mlic_hf.pictures.image_reading  # noqa: F401  (once, here, and not in every process)
 
     with ProcessPoolExecutor(num_proc) as pool:
         yield from pool.map(look_at_image, records, chunksize=64)

@@ -87,7 +87,7 @@ def ascii_path(path: str) -> str:
 def _decode(record: Record) -> tuple[list[tuple[str, str]], str]:
     from PIL import Image
 
-    from mlic_hf.data.image_reading import decode_image
+    from mlic_hf.pictures.image_reading import decode_image
 
     try:
         rgb = decode_image(record.path)
@@ -124,7 +124,7 @@ def shown_picture(path: str) -> str | dict[str, Any]:
     """
     if _is_plain(path):
         return path
-    from mlic_hf.data.image_reading import decode_image
+    from mlic_hf.pictures.image_reading import decode_image
 
     buffer = io.BytesIO()
     try:

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
-
-from mlic_hf.auto import register_auto_classes
 
 __version__ = "0.2.0"
 
@@ -32,6 +31,7 @@ _PUBLIC = {
     "SupervisedConfig": "methods.supervised",
     "MultiLabelTrainer": "training",
     "MultiLabelTrainingArguments": "training",
+    "OnnxTagger": "pictures.onnx_tagger",
     "run": "runs",
     "train_part_teachers": "runs",
 }
@@ -48,4 +48,8 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_PUBLIC})
 
 
-register_auto_classes()
+# an exported model is used without torch, where nobody has Auto classes to tell
+if importlib.util.find_spec("torch") is not None:
+    from mlic_hf.auto import register_auto_classes
+
+    register_auto_classes()

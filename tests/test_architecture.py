@@ -19,19 +19,22 @@ ARROWS: dict[str, set[str]] = {
     "modeling": set(),
     "losses": set(),
     "metrics": set(),
-    "data": set(),
+    "pictures": set(),
+    "data": {"pictures"},
     "methods": {"losses", "data", "modeling"},
     "hub": {"methods", "losses", "data", "modeling", "metrics"},
     "training": {"hub", "methods", "losses", "data", "modeling", "metrics"},
+    "export": {"methods", "modeling", "pictures"},
     "reports": {"training", "methods", "losses", "data", "modeling", "metrics"},
-    "runs": {"training", "hub", "reports", "methods", "losses", "data", "modeling", "metrics"},
-    "cli": {"runs", "training", "hub", "reports", "methods", "losses", "data", "modeling", "metrics"},
+    "runs": {"training", "hub", "reports", "export", "methods", "losses", "data", "modeling", "metrics", "pictures"},
+    "cli": {"runs", "training", "hub", "reports", "export", "methods", "losses", "data", "modeling", "metrics"},
 }
 # the rooms that know where data come from
 MAY_BUILD_DATA = ("runs", "cli")
 # extras that the core must do without: imported inside the function that needs them
 EXTRAS = {"datasets", "evaluate", "albumentations", "sklearn", "matplotlib", "rich", "defusedxml", "scipy", "cv2"}
-CORE_ROOMS = ("modeling", "losses", "methods", "training")
+EXTRAS |= {"onnx", "onnxscript", "onnxruntime"}
+CORE_ROOMS = ("modeling", "losses", "methods", "training", "export", "pictures")
 
 # transformers' own scanner of custom code (dynamic_module_utils.get_relative_imports)
 RELATIVE_FROM = re.compile(r"^\s*from\s+\.(\S+)\s+import", re.MULTILINE)
@@ -88,9 +91,15 @@ def test_rooms_import_only_along_the_arrows(path: Path) -> None:
 def test_dataset_builders_stand_alone(path: Path) -> None:
     foreign = {"mlic_hf", "training_scripts", "torch"}
     # a picture is read in one way only, in training as in the check before it
-    allowed = ("mlic_hf.data.image_reading",)
+    allowed = ("mlic_hf.pictures.image_reading",)
     wrong = [m for m, _ in imported_modules(path) if m.split(".")[0] in foreign and not m.startswith(allowed)]
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", python_files(PACKAGE / "pictures"), ids=name_of)
+def test_pictures_need_no_torch(path: Path) -> None:
+    allowed = {"numpy", "PIL", "onnxruntime", "mlic_hf"} | set(sys.stdlib_module_names)
+    assert [module for module, _ in imported_modules(path) if module.split(".")[0] not in allowed] == []
 
 
 @pytest.mark.parametrize("path", python_files(ROOT / "training_scripts"), ids=name_of)

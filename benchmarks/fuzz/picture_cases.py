@@ -125,7 +125,7 @@ def judge(path: Path, content: bytes, kind: Kind) -> tuple[str, str]:
 
 
 def _compare(path: Path, content: bytes, kind: Kind, image: np.ndarray) -> tuple[str, str]:
-    from mlic_hf.data.image_reading import EXIF_ORIENTATION
+    from mlic_hf.pictures.image_reading import EXIF_ORIENTATION
 
     try:
         shown = np.asarray(_shown(str(path)))

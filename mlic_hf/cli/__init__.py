@@ -22,6 +22,7 @@ VERBS = {
     "study": "compare variants over seeds, with intervals",
     "evaluate": "measure a saved model",
     "predict": "tag pictures",
+    "export": "write a model as an ONNX file, in half or int8 on request",
     "push": "check a model, write its card, publish it",
     "convert_checkpoint": "convert a published checkpoint of the originals",
 }

@@ -55,7 +55,7 @@ def score(folder: str, data: Any, arguments: argparse.Namespace) -> tuple[Any, A
 
     model = load_saved(folder, "model").eval()
     pixels = PixelSpec.of_model(model)
-    transform = TransformConfig(kind="eval", image_size=pixels.image_size, mean=pixels.mean, std=pixels.std)
+    transform = TransformConfig(kind="eval", **vars(pixels))
     images = MultiLabelDataset(
         data.images(arguments.split, "split"), LabelSpace.from_config(model.config), build_transform(transform)
     )

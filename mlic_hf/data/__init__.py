@@ -9,7 +9,6 @@ from mlic_hf.data.co_occurrence_counts import co_occurrence_counts
 from mlic_hf.data.collate import collate
 from mlic_hf.data.epoch_sampler import EpochSampler
 from mlic_hf.data.feature_maps import FeatureMaps, compute_feature_maps
-from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.image_transform import ImageTransform, build_transform
 from mlic_hf.data.imperfect_labels import drop_positives, keep_one_positive, mark_unlisted
 from mlic_hf.data.inspect_dataset import inspect_dataset
@@ -21,6 +20,7 @@ from mlic_hf.data.repeat_factors import repeat_factors, repeated_order
 from mlic_hf.data.stateless_random import stateless_generator
 from mlic_hf.data.stratified_split import stratified_split
 from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_preset
+from mlic_hf.pictures.image_reading import read_image
 
 __all__ = [
     "PRESETS",

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from mlic_hf.data.co_occurrence_counts import co_occurrence_counts
-from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.multi_label_dataset import undecoded
 from mlic_hf.data.stateless_random import stateless_generator
+from mlic_hf.pictures.image_reading import read_image
 
 THUMBNAIL = 192
 

@@ -11,9 +11,9 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from mlic_hf.data.adapted_rows import without_images
-from mlic_hf.data.image_reading import read_image
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.stateless_random import stateless_generator
+from mlic_hf.pictures.image_reading import read_image
 
 MISSING_LABELS = ("raise", "ignored")
 

@@ -25,6 +25,9 @@ class BootstrapInterval:
     confidence: float
     samples: np.ndarray
 
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ({100 * self.confidence:g} % from {self.low:.4f} to {self.high:.4f})"
+
     @property
     def standard_error(self) -> float:
         """Standard deviation of the resampled values."""

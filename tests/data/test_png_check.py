@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlic_hf.data.png_check import SIGNATURE, check_png, pixel_bytes
+from mlic_hf.pictures.png_check import SIGNATURE, check_png, pixel_bytes
 from tests.data.pictures import encoded, picture
 
 

@@ -19,8 +19,8 @@ from dataset_builders.image_check import check_image
 from dataset_builders.record import Record
 from mlic_hf.cli.prepare_dataset import main
 from mlic_hf.data import read_image
-from mlic_hf.data.image_reading import LIMIT_VARIABLE, decode_image, limit_from_environment
 from mlic_hf.data.multi_label_dataset import undecoded
+from mlic_hf.pictures.image_reading import LIMIT_VARIABLE, decode_image, limit_from_environment
 from tests.data.pictures import encoded, picture
 from tests.dataset_builders.trees import metadata
 
@@ -172,7 +172,7 @@ def test_the_limit_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(LIMIT_VARIABLE, value)
         with pytest.raises(ValueError, match=f"{LIMIT_VARIABLE} is '{value}'; expected a number of pixels"):
             limit_from_environment()
-    code = "import mlic_hf.data.image_reading, PIL.Image; print(PIL.Image.MAX_IMAGE_PIXELS)"
+    code = "import mlic_hf.pictures.image_reading, PIL.Image; print(PIL.Image.MAX_IMAGE_PIXELS)"
     environment = os.environ | {LIMIT_VARIABLE: "300"}
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(

@@ -24,6 +24,7 @@ def test_equals_computing_every_resample_anew(name: str) -> None:
     assert result.value == mean_average_precision(scores, targets)[0]
     assert (result.low, result.high) == pytest.approx(tuple(np.quantile(naive, [0.025, 0.975])))
     assert result.standard_error == pytest.approx(np.std(naive, ddof=1))
+    assert str(result) == f"{result.value:.4f} (95 % from {result.low:.4f} to {result.high:.4f})"
 
 
 def test_resamples_differ_in_their_labels_without_positives() -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 from transformers import AutoImageProcessor, pipeline
 from transformers.image_utils import ChannelDimension, SizeDict
 
-from mlic_hf.data.image_reading import to_rgb
 from mlic_hf.modeling import MultiLabelImageProcessor
+from mlic_hf.pictures.image_reading import to_rgb
 from tests.modeling.tiny_models import LABELS, tiny_model
 
 

@@ -10,13 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from mlic_hf.cli import evaluate, predict
+from mlic_hf.data import LabelSpace
+from mlic_hf.export import checkpoint_scores
+from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.runs import tagging
+from mlic_hf.runs.data import Data
 
 
 def call(module: object, monkeypatch: pytest.MonkeyPatch, *flags: object) -> None:
@@ -39,6 +44,21 @@ def test_evaluate_agrees_with_the_run_and_writes_tables_and_pictures(
     for name in ("precision_recall", "ap_against_frequency", "co_occurrence"):
         assert Image.open(tmp_path / f"{name}.png").size[0] > 200
     assert f"{student} against {alone}" in capsys.readouterr().out
+
+
+def test_evaluate_resizes_as_the_model_asks(distilled: tuple, tmp_path: Path) -> None:
+    """Pictures of 40 pixels for a model of 32 that wants the nearest ones, as its image processor gives them."""
+    model = tmp_path / "model"
+    shutil.copytree(distilled[0] / "student", model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"interpolation": "nearest"}))
+    noise = np.random.default_rng(3).integers(0, 256, (6, 40, 40, 3), dtype=np.uint8)
+    rows = [{"image": Image.fromarray(x), "image_id": str(i), "labels": [i % 5]} for i, x in enumerate(noise)]
+    data = Data({"validation": rows}, LabelSpace(["ant", "bee", "cat", "dog", "eel"]), {"name": "noise"})
+    options = ["--model", str(model), "--split", "validation", "--output_dir", str(tmp_path)]
+    scores, *_ = evaluate.score(str(model), data, evaluate.parse_arguments(options))
+    expected = checkpoint_scores(load_saved(str(model)).eval(), [row["image"] for row in rows])
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
 def test_evaluate_refuses_a_split_that_is_not_there(

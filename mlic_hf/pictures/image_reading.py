@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mlic_hf.data.png_check import check_png
+from mlic_hf.pictures.png_check import check_png
 
 EXIF_ORIENTATION = 0x0112
 LIMIT_VARIABLE = "MLIC_MAX_IMAGE_PIXELS"
