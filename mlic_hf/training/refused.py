@@ -42,7 +42,7 @@ KEPT: dict[str, tuple[tuple[Any, ...], str]] = {
     ),
 }
 #: what the library's own optimizer and schedules do not read
-UNREAD = {
+UNREAD: dict[str, dict[str, tuple[Any, ...]]] = {
     "adam": {"optim_args": (None, "")},
     "one_cycle": {"warmup_steps": (0,), "lr_scheduler_kwargs": (None, {})},
     "step": {"warmup_steps": (0,), "lr_scheduler_kwargs": (None, {})},
