@@ -16,9 +16,12 @@ from mlic_hf.data.label_matrix import label_matrix
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.mixup import mixup
 from mlic_hf.data.multi_label_dataset import MultiLabelDataset
+from mlic_hf.data.multi_label_stream import MultiLabelStream, examples_of
 from mlic_hf.data.repeat_factors import repeat_factors, repeated_order
+from mlic_hf.data.sharded_rows import ShardedRows, as_stream, is_stream
 from mlic_hf.data.stateless_random import stateless_generator
 from mlic_hf.data.stratified_split import stratified_split
+from mlic_hf.data.stream_order import StreamedRow, StreamOrder
 from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_preset
 from mlic_hf.pictures.image_reading import read_image
 
@@ -31,16 +34,23 @@ __all__ = [
     "ImageTransform",
     "LabelSpace",
     "MultiLabelDataset",
+    "MultiLabelStream",
+    "ShardedRows",
+    "StreamOrder",
+    "StreamedRow",
     "TransformConfig",
     "adapt",
     "adapt_splits",
+    "as_stream",
     "build_transform",
     "class_weights",
     "co_occurrence_counts",
     "collate",
     "compute_feature_maps",
     "drop_positives",
+    "examples_of",
     "inspect_dataset",
+    "is_stream",
     "keep_one_positive",
     "label_lists",
     "label_matrix",

@@ -111,6 +111,7 @@ def without_images(rows: Any) -> Iterator[dict[str, Any]]:
     if isinstance(rows, AdaptedRows):
         yield from rows.without_images()
         return
+    rows = getattr(rows, "rows", rows)  # of ShardedRows
     names = ("image_id", "labels", "ignored")
     rows = narrow(rows, [name for name in names if name in (getattr(rows, "column_names", None) or names)])
     if hasattr(rows, "select_columns") and hasattr(rows, "__len__"):  # a column at once is faster than rows

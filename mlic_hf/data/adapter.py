@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch.utils.data import IterableDataset
-
 from mlic_hf.data.adapted_rows import AdaptedRows, AdaptedStream, RowShape
 from mlic_hf.data.columns import (
     HOUSE,
@@ -25,6 +23,7 @@ from mlic_hf.data.columns import (
 from mlic_hf.data.imperfect_labels import UNLISTED
 from mlic_hf.data.label_column import FORMS, LabelColumn, as_list, form_of_type, recognise
 from mlic_hf.data.label_space import LabelSpace
+from mlic_hf.data.sharded_rows import ShardedRows, is_stream
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +44,8 @@ def adapt(
     numbers means ids or a multi-hot row, which only the whole column shows); of a stream only the first row.
 
     Args:
-        data: a `datasets.Dataset` or `IterableDataset` (one split), a sequence of dicts, a torch Dataset or
-            IterableDataset of dicts, or a dict of columns. A torch Dataset is read once in full, pictures
+        data: a `datasets.Dataset` or `IterableDataset` (one split), `ShardedRows`, a sequence of dicts, a torch
+            Dataset or IterableDataset of dicts, or a dict of columns. A torch Dataset is read once in full, pictures
             too, unless both `labels` and `label_form` are given.
         labels: the label names of the result, in order. They are matched by name where the data has names;
             else they name its ids or multi-hot cells. None takes the data's own: ClassLabel names in their
@@ -72,6 +71,16 @@ def adapt(
         raise ValueError(f"unlisted is {unlisted!r}, but must be one of {', '.join(UNLISTED)}.")
     if label_form not in (None, *FORMS):
         raise ValueError(f"label_form is {label_form!r}, but must be one of {', '.join(FORMS)}.")
+    if isinstance(data, ShardedRows):
+        rows, space = adapt(
+            data.rows,
+            labels=labels,
+            image_column=image_column,
+            label_column=label_column,
+            label_form=label_form,
+            unlisted=unlisted,
+        )
+        return data.over(rows), space
     wanted = None if labels is None else LabelSpace(labels)
     features: Mapping[str, Any] = getattr(data, "features", None) or {}
     adapted = getattr(data, "label_space", None)  # of rows that were adapted before
@@ -80,7 +89,7 @@ def adapt(
         if wanted is None or wanted == own:
             return data, own
     data = _as_rows(data)
-    stream = isinstance(data, IterableDataset) or not hasattr(data, "__getitem__")
+    stream = is_stream(data)
     data = _plain(data)
     first = _first_row(data, stream)
     columns = list(first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,10 +94,15 @@ class MultiLabelDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One example: pixel_values (3, H, W), labels (labels,), image_id, and second_view with two views."""
         row = self.rows[int(index)]
+        image = None if self._cache is None else Image.fromarray(self._cache[int(index)])
+        return self.example(row, self.epoch, image)
+
+    def example(self, row: Mapping[str, Any], epoch: int, image: Image.Image | None = None) -> dict[str, Any]:
+        """The example of a row with the draws of an epoch; its picture is read unless it is given."""
         image_id = str(row["image_id"])
-        image = self._image(int(index), row, image_id)
+        picture = self._read(row, image_id) if image is None else image
         views = [
-            self.transform(image, stateless_generator(self.seed, self.epoch, image_id, view))
+            self.transform(picture, stateless_generator(self.seed, epoch, image_id, view))
             for view in range(self.views)
         ]
         example = {"pixel_values": views[0], "labels": self.targets(row, image_id), "image_id": image_id}
@@ -105,15 +110,13 @@ class MultiLabelDataset(Dataset):
             example["second_view"] = views[1]
         return example
 
-    def _image(self, index: int, row: dict[str, Any], image_id: str) -> Image.Image:
-        if self._cache is not None:
-            return Image.fromarray(self._cache[index])
+    def _read(self, row: Mapping[str, Any], image_id: str) -> Image.Image:
         try:
             return read_image(row["image"], image_id, getattr(self.transform, "minimum_size", None))
         except ValueError as error:
             raise UnreadableImage(str(error)) from error
 
-    def targets(self, row: dict[str, Any], image_id: str) -> torch.Tensor:
+    def targets(self, row: Mapping[str, Any], image_id: str) -> torch.Tensor:
         """A row's labels (labels,) in {1, 0, -1}; the id is for messages."""
         try:
             labels = self._to_ids(row["labels"])
