@@ -7,7 +7,16 @@ from typing import Any
 
 import torch
 
-from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, adapt, build_transform, transform_preset
+from mlic_hf.data import (
+    LabelSpace,
+    MultiLabelDataset,
+    TransformConfig,
+    adapt,
+    build_transform,
+    examples_of,
+    is_stream,
+    transform_preset,
+)
 from mlic_hf.methods.views import PixelSpec
 
 
@@ -44,21 +53,21 @@ def of_rows(rows: Any, labels: Sequence[str], pixels: PixelSpec, transform: Any,
         labels: the label names of the examples.
         pixels: size and normalisation.
         transform: as in `training_examples`; None for evaluation.
-        **options: of `MultiLabelDataset`.
+        **options: of `MultiLabelDataset`, or of `MultiLabelStream` for a stream.
     """
     if transform is None:
         transform = TransformConfig(kind="eval", **vars(pixels))
     elif isinstance(transform, str):
         transform = transform_preset(transform, pixels.image_size, pixels.mean, pixels.std)
     function = build_transform(transform) if isinstance(transform, TransformConfig) else transform
-    return MultiLabelDataset(rows, LabelSpace(labels), function, **options)
+    return examples_of(rows, LabelSpace(labels), function, **options)
 
 
 def gives_examples(data: Any) -> bool:
     """Whether rows are examples already: they hold `pixel_values` as a tensor."""
     if data is None or isinstance(data, MultiLabelDataset):
         return True
-    if isinstance(data, Mapping) or not hasattr(data, "__getitem__") or not len(data):
+    if isinstance(data, Mapping) or is_stream(data) or not len(data):
         return False
     row = data[0]
     return isinstance(row, Mapping) and isinstance(row.get("pixel_values"), torch.Tensor)

@@ -41,6 +41,22 @@ def refuse_non_finite(
     )
 
 
+def refuse_unknown_length(data: Any, max_steps: int) -> None:
+    """Refuse a training stream of which nobody knows where it and its schedule end.
+
+    Raises:
+        ValueError: neither its length nor `max_steps` is known.
+    """
+    if hasattr(type(data), "__len__") and max_steps <= 0:
+        try:
+            len(data)
+        except TypeError:
+            raise ValueError(
+                "Nobody counted the rows of the training stream, so the end of its schedule is not known: set "
+                "max_steps, or tell the rows of its shards, mlic_hf.data.ShardedRows(rows, counts=[...])."
+            ) from None
+
+
 def refuse_sharded_parameters(fsdp: bool, accelerator: Any) -> None:
     """Refuse launchers that cut parameters over processes.
 

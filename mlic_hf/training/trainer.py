@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from mlic_hf.data import EpochSampler, collate, label_matrix, mixup, repeat_factors
+from mlic_hf.data import MultiLabelStream, as_stream, collate, is_stream, label_matrix, mixup
 from mlic_hf.hub import write_card
 from mlic_hf.losses.gather import world_size
 from mlic_hf.methods.base import Method
@@ -25,10 +25,10 @@ from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import checkpoint, guards, publish
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
 from mlic_hf.training.batch_norm import prepare_batch_norm, statistics
-from mlic_hf.training.even_batches import EvenSampler, UnlabelledRepeats
 from mlic_hf.training.examples import evaluation_examples, training_examples
 from mlic_hf.training.measures import image_loss, measure
 from mlic_hf.training.optimizers import adam, parameter_groups
+from mlic_hf.training.order import Order, training_order, with_fillers
 from mlic_hf.training.schedules import one_cycle, step, steps_per_epoch
 from mlic_hf.training.weights import AVERAGED, PLAIN, Weights
 
@@ -102,8 +102,10 @@ class MultiLabelTrainer(Trainer):
         self._step_images: list[str] = []
         self._moved_once: list[tuple[Tensor, Tensor]] = []
         self._resumed: Path | None = None
-        self._order: EpochSampler | EvenSampler | None = None
+        self._order: Order | None = None
         self._schedule: Any = None
+        train_dataset = as_stream(train_dataset) if is_stream(train_dataset) else train_dataset
+        guards.refuse_unknown_length(train_dataset, args.max_steps)
         super().__init__(
             model,
             args,
@@ -130,8 +132,7 @@ class MultiLabelTrainer(Trainer):
         )
         if self.method.counts_labels and train_dataset is not None:
             self.method.count_labels(label_matrix(self.train_dataset))
-        if args.world_size > 1 and hasattr(self.train_dataset, "__len__"):
-            self.train_dataset = UnlabelledRepeats(self.train_dataset)
+        self.train_dataset = with_fillers(self.train_dataset, args)
         self.eval_dataset = self._evaluated(eval_dataset)
         self.add_callback(_Hooks(self))
 
@@ -163,17 +164,14 @@ class MultiLabelTrainer(Trainer):
     # Data
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        data, args = self.train_dataset if train_dataset is None else train_dataset, self.args
-        if not hasattr(data, "__len__"):
-            return None
-        factors = None
-        if args.train_sampling_strategy == "repeat_factor":
-            labels = label_matrix(data)
-            factors = repeat_factors(labels, labels.shape[1], args.repeat_threshold)
-        order = EpochSampler(data, self._seed, args.train_sampling_strategy != "sequential", factors)
-        several = args.world_size > 1
-        self._order = EvenSampler(order, args.train_batch_size * args.world_size) if several else order
+        data = self.train_dataset if train_dataset is None else train_dataset
+        self._order = training_order(data, self.args, self._seed)
         return self._order
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
+        if isinstance(eval_dataset, MultiLabelStream):
+            return eval_dataset.in_order()
+        return super()._get_eval_sampler(eval_dataset)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         return super().get_eval_dataloader(self._evaluated(eval_dataset))

@@ -81,7 +81,9 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(key: str, folder: str, at: int = 0, images: int = 27, batch: int = 8) -> None:
+def run(
+    key: str, folder: str, at: int = 0, images: int = 27, batch: int = 8, train: Any = None, **changes: Any
+) -> None:
     """Train a method, from the last whole checkpoint of the folder if there is one.
 
     Args:
@@ -90,13 +92,14 @@ def run(key: str, folder: str, at: int = 0, images: int = 27, batch: int = 8) ->
         at: the moment of the kill.
         images: the last batch of an epoch is a partial one.
         batch: images a process.
+        train: what is trained on instead of these images.
+        **changes: of the settings.
     """
     torch.use_deterministic_algorithms(True)
     place = Path(folder)
     both = BUILD[key]()
-    trainer = make_trainer(
-        place, both, dataset(images, kind="train", views=both.views), **SETTINGS, per_device_train_batch_size=batch
-    )
+    train = dataset(images, kind="train", views=both.views) if train is None else train
+    trainer = make_trainer(place, both, train, **{**SETTINGS, **changes}, per_device_train_batch_size=batch)
     rank = trainer.args.process_index
     if rank == 0:
         set_aside_unfinished(place)

@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform
+from mlic_hf.data import (
+    LabelSpace,
+    MultiLabelDataset,
+    MultiLabelStream,
+    ShardedRows,
+    TransformConfig,
+    build_transform,
+)
 from mlic_hf.methods.base import Weighted
 from mlic_hf.methods.supervised import BinaryCrossEntropy
 from mlic_hf.training import MultiLabelTrainer, MultiLabelTrainingArguments
@@ -37,6 +44,24 @@ def dataset(count: int, seed: int = 0, kind: str = "eval", views: int = 1) -> Mu
     return MultiLabelDataset(rows(count, seed), LabelSpace(NAMES), transform, views=views)
 
 
+def iterable(count: int, shards: int, seed: int = 0) -> Any:
+    """The rows as a `datasets.IterableDataset` with the schema of `dataset_builders`."""
+    import datasets
+
+    labels = datasets.Sequence(datasets.ClassLabel(names=list(NAMES)))
+    kinds = {"image": datasets.Image(), "image_id": datasets.Value("string"), "labels": labels, "ignored": labels}
+    made = datasets.Dataset.from_list(rows(count, seed), features=datasets.Features(kinds))
+    return made.to_iterable_dataset(num_shards=shards)
+
+
+def stream(counts: list[int], known: bool = True, kind: str = "train", seed: int = 0) -> MultiLabelStream:
+    """Shards of these lengths; they are those of `iterable`, so no two differ by more than one row."""
+    changes = {"hflip": True} if kind == "train" else {}
+    transform = build_transform(TransformConfig(kind=kind, image_size=SIZE, **changes))
+    shards = ShardedRows(iterable(sum(counts), len(counts), seed), counts if known else None)
+    return MultiLabelStream(shards, LabelSpace(NAMES), transform, buffer_size=5)
+
+
 def arguments(folder: Path, **changes: Any) -> MultiLabelTrainingArguments:
     settings: dict[str, Any] = {
         "output_dir": str(folder),
@@ -57,7 +82,7 @@ def make_trainer(folder: Path, both: Together | None = None, train: Any = None, 
     return MultiLabelTrainer(
         both.student,
         arguments(folder, **changes),
-        train_dataset=train or dataset(24, kind="train"),
+        train_dataset=dataset(24, kind="train") if train is None else train,
         eval_dataset=dataset(13, seed=1),
         method=both.method,
     )
