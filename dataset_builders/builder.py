@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
 
+from dataset_builders.corrections import correct, read_corrections
 from dataset_builders.held_out import with_validation
 from dataset_builders.image_check import check_images, raise_for, shown_picture
 from dataset_builders.label_choice import choose_labels
@@ -26,6 +27,7 @@ class RecordConfig(datasets.BuilderConfig):
         labels: vocabulary in id order; None takes the data set's own.
         other_labels: "raise" or "drop" annotated labels that `labels` does not name.
         min_images_per_label: drop labels on fewer training images.
+        corrections: a table of single labels to change, as `mlic audit` writes it (`corrections.correct`).
         unlisted: what a label means that a training image does not list: "negative", or "unknown" (it is ignored
             there). Validation and test keep their negatives: nothing can be measured where only positives are known.
         unlabeled: "keep" or "drop" images without any annotated label; None is the data set's habit.
@@ -39,6 +41,7 @@ class RecordConfig(datasets.BuilderConfig):
     labels: tuple[str, ...] | None = None
     other_labels: str = "raise"
     min_images_per_label: int = 0
+    corrections: str | None = None
     unlisted: str = "negative"
     unlabeled: str | None = None
     validation_fraction: float | None = None
@@ -88,16 +91,19 @@ class RecordBuilder(datasets.GeneratorBasedBuilder):
         return _without_bad(self.chosen(), self.config.check_images, self.config.on_bad_image)
 
     def chosen(self) -> Annotations:
-        """`read()` after the common options: unlabelled images, vocabulary, validation part."""
+        """`read()` after the common options: corrections, unlabelled images, vocabulary, validation part."""
         config = self.config
         annotations = self.read()
+        if config.corrections is not None:
+            annotations = correct(annotations, config.corrections)
         if config.unlabeled == "drop" or (config.unlabeled is None and self.drops_unlabeled()):
             annotations = _without_unlabeled(annotations)
         annotations = choose_labels(annotations, config.labels, config.other_labels, config.min_images_per_label)
         _refuse_repeated(annotations)
         annotations = self.finish(with_validation(annotations, config.validation_fraction, config.split_seed))
         if config.unlisted == "unknown":
-            annotations = _unlisted_unknown(annotations)
+            seen = {} if config.corrections is None else read_corrections(config.corrections)
+            annotations = _unlisted_unknown(annotations, seen)
         for split, records in annotations.splits.items():
             if not records:
                 raise ValueError(f"Split {split!r} of {config.data_dir or self.name} has no image.")
@@ -169,11 +175,11 @@ def _without_unlabeled(annotations: Annotations) -> Annotations:
     return Annotations(annotations.names, splits, annotations.notes + notes)
 
 
-def _unlisted_unknown(annotations: Annotations) -> Annotations:
-    """The training images with every label that they do not list as unknown."""
+def _unlisted_unknown(annotations: Annotations, seen: Mapping[str, Iterable[str]]) -> Annotations:
+    """The training images with every label unknown that they do not list and that nobody has seen to be absent."""
     train = []
     for record in annotations.splits.get("train", []):
-        listed = set(record.labels)
+        listed = {*record.labels, *seen.get(record.image_id, ())} - set(record.ignored)
         train.append(record._replace(ignored=tuple(name for name in annotations.names if name not in listed)))
     cells = sum(len(record.ignored) for record in train)
     note = f"train: {cells} cells that nobody listed are unknown (unlisted='unknown')."

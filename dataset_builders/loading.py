@@ -130,7 +130,8 @@ def make_builder(
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     # the config is made here once to have wrong values refused before any file is looked for
     config_object = builder_class.BUILDER_CONFIG_CLASS(data_dir=folder and str(folder), **options)
-    key = source_hash(builder_class.sources(config_object))
+    corrections = [] if config_object.corrections is None else [Path(config_object.corrections)]
+    key = source_hash([*builder_class.sources(config_object), *corrections])
     return builder_class(
         cache_dir=None if cache_dir is None else str(cache_dir),
         dataset_name=name,

@@ -13,6 +13,7 @@ from mlic_hf.cli.errors import explained
 VERBS = {
     "prepare_dataset": "check a data set and write it as Parquet",
     "inspect": "look at a data set: counts, broken and double pictures, on one page",
+    "audit": "find labels that are probably wrong, with pictures and a table to decide in",
     "partition": "cut the labels of a data set in parts (PSD)",
     "train": "train a model on its labels, or by any method",
     "train_teachers": "train PSD's teachers, one a part",

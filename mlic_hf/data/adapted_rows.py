@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,20 +61,29 @@ class AdaptedRows:
         self.source = source
         self.shape = shape
         self.label_space = shape.reader.space
+        self.places: Sequence[int] = range(len(source))
         self._ids = None if shape.has_id else _file_names(source, shape.image)
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.places)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """The row of a place, counted from the end where it is negative."""
-        place = range(len(self))[index]
+        place = self.places[index]
         return self.shape(self.source[place], self._id(place))
+
+    def select(self, indices: Sequence[int]) -> AdaptedRows:
+        """Some of the rows, with the ids that they have among all."""
+        chosen = copy.copy(self)
+        chosen.places = [self.places[index] for index in indices]
+        return chosen
 
     def without_images(self) -> Iterator[dict[str, Any]]:
         """Id and labels of every row; no picture is read where the source keeps its columns apart."""
         keep = [name for name in (self.shape.label, "image_id", "ignored") if name in self.source[0]]
-        for place, row in enumerate(narrow(self.source, keep)):
+        source = narrow(self.source, keep)
+        whole = isinstance(self.places, range)
+        for place, row in zip(self.places, source if whole else (source[place] for place in self.places)):
             image_id = str(row["image_id"]) if self.shape.has_id else self._id(place)
             yield {"image_id": image_id, **self.shape.labels(row, f"Image {image_id!r}")}
 

@@ -20,6 +20,7 @@ from mlic_hf.metrics.decisions import (
 )
 from mlic_hf.metrics.evaluate_modules import evaluate_module
 from mlic_hf.metrics.fit_calibration import apply_calibration, fit_calibration
+from mlic_hf.metrics.label_errors import ConfidentCounts, confident_counts, suspicion
 from mlic_hf.metrics.multilabel_metrics import multilabel_metrics, per_label_metrics
 from mlic_hf.metrics.precision_recall_curve import precision_recall_curves
 from mlic_hf.metrics.ranking import ranking_metrics
@@ -35,12 +36,14 @@ from mlic_hf.metrics.wished_thresholds import (
 __all__ = [
     "AveragePrecisionKind",
     "BootstrapInterval",
+    "ConfidentCounts",
     "DecisionCounts",
     "Reliability",
     "apply_calibration",
     "average_precision",
     "bootstrap_map",
     "calibration_error",
+    "confident_counts",
     "count_based_f1",
     "count_decisions",
     "decide_or_abstain",
@@ -60,6 +63,7 @@ __all__ = [
     "resampled_pairs",
     "roc_auc",
     "subset_accuracy",
+    "suspicion",
     "thresholds_for_absence",
     "thresholds_for_precision",
     "thresholds_for_recall",

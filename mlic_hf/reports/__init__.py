@@ -1,5 +1,6 @@
 """Tables and pictures of what a model has learned."""
 
+from mlic_hf.reports.audit import audit_report
 from mlic_hf.reports.co_occurrence_picture import co_occurrence, draw_co_occurrence
 from mlic_hf.reports.evaluation_report import evaluation_report
 from mlic_hf.reports.frequency_picture import draw_average_precision_against_frequency
@@ -11,6 +12,7 @@ from mlic_hf.reports.terminal_table import print_tables
 
 __all__ = [
     "Variant",
+    "audit_report",
     "co_occurrence",
     "draw_average_precision_against_frequency",
     "draw_co_occurrence",

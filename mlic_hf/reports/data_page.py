@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from mlic_hf.data import read_image, stateless_generator
+from mlic_hf.data import stateless_generator
 from mlic_hf.data.multi_label_dataset import undecoded
 from mlic_hf.reports.data_survey import DataSurvey, Place
 from mlic_hf.reports.duplicates import Group
+from mlic_hf.reports.page import picture, plural, section, table, write_page
 
-THUMBNAIL = 128
 MOST_GROUPS = 60  # of duplicates that are shown; all are counted
 MOST_IN_MATRIX = 40  # labels of the co-occurrence picture, the most frequent ones
 COLORS = ("#3b6ea8", "#c2703d", "#5a8f5a", "#8a5a9e")
-STYLE = """
-:root { color-scheme: light; --ink: #1d2430; --dim: #667080; --line: #dfe3ea; --paper: #fff; --bad: #b3261e; }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 24px 28px 80px; max-width: 1180px; background: var(--paper); color: var(--ink);
-       font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
-h1 { font-size: 26px; margin: 0 0 4px } h2 { font-size: 19px; margin: 38px 0 10px }
-p { margin: 6px 0 } .dim { color: var(--dim) } .bad { color: var(--bad) }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: 3px 12px 3px 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle }
-th { font-weight: 600; white-space: nowrap } td.n, th.n { text-align: right }
-.tall { max-height: 620px; overflow: auto; border: 1px solid var(--line); padding: 0 10px }
-.tall th { position: sticky; top: 0; background: var(--paper) }
-.bar { display: inline-block; height: 9px; border-radius: 2px; vertical-align: middle }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); gap: 14px 12px }
-figure { margin: 0; min-width: 0 } figure img { max-width: 100%; height: 96px; object-fit: contain; display: block }
-figcaption { font-size: 12px; line-height: 1.3; overflow-wrap: anywhere }
-.group { display: flex; flex-wrap: wrap; gap: 14px; padding: 8px 0; border-bottom: 1px solid var(--line) }
-.group figure { width: 170px } .key { margin-right: 16px; white-space: nowrap }
-li { margin: 3px 0 } svg text { font: 10px system-ui, "DejaVu Sans", sans-serif; fill: var(--ink) }
-"""
 
 
 def write_data_page(
@@ -61,25 +38,16 @@ def write_data_page(
     parts = [
         f"<h1>{escape(title)}</h1>",
         _summary(found),
-        _section("What to look at", _warnings(found)),
-        _section("Labels", _labels(found)),
-        _section("Labels of a picture", _cardinality(found)),
-        _section("Labels that go together", _together(found)),
-        _section("Sizes", _sizes(found)),
-        _section("Pictures that cannot be read", _broken(found)),
-        _section("The same picture twice", _duplicates(found, show)),
-        *(_section(f"Pictures of {name}", _sheet(found, show, name, num_images, seed)) for name in found.splits),
+        section("What to look at", _warnings(found)),
+        section("Labels", _labels(found)),
+        section("Labels of a picture", _cardinality(found)),
+        section("Labels that go together", _together(found)),
+        section("Sizes", _sizes(found)),
+        section("Pictures that cannot be read", _broken(found)),
+        section("The same picture twice", _duplicates(found, show)),
+        *(section(f"Pictures of {name}", _sheet(found, show, name, num_images, seed)) for name in found.splits),
     ]
-    head = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
-    )
-    text = head + "\n".join(parts) + "</body></html>\n"
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_page(path, title, parts)
 
 
 class Shown:
@@ -92,40 +60,16 @@ class Shown:
     def figure(self, number: int, with_split: bool = False) -> str:
         """The picture of a place with its id and labels."""
         place = self.found.places[number]
-        image = read_image(self.rows[place.split][place.index]["image"], place.image_id)
-        image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=80)
-        data = base64.b64encode(file.getvalue()).decode()
+        image = self.rows[place.split][place.index]["image"]
         where = f"<b>{escape(place.split)}</b> " if with_split else ""
-        return (
-            f'<figure><img alt="" src="data:image/jpeg;base64,{data}"><figcaption>{self.caption(place)}<br>'
-            f'{where}<span class="dim">{escape(place.image_id[-40:])}</span></figcaption></figure>'
-        )
+        told = f'{self.caption(place)}<br>{where}<span class="dim">{escape(place.image_id[-40:])}</span>'
+        return picture(image, place.image_id, told)
 
     def caption(self, place: Place) -> str:
         """The labels of a picture; unknown ones in brackets."""
         names = [self.found.space.names[label] for label in place.labels]
         names += [f"({self.found.space.names[label]})" for label in place.ignored[:4]]
         return escape(", ".join(names)) or '<span class="dim">no label</span>'
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
-
-
-def _section(title: str, content: str) -> str:
-    return f"<h2>{escape(title)}</h2>\n{content}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = ()) -> str:
-    """A table; cells are HTML already, those of the columns `numbers` stand on the right."""
-
-    def line(cells: Sequence[Any], tag: str) -> str:
-        kinds = [' class="n"' if place in numbers else "" for place in range(len(cells))]
-        return "<tr>" + "".join(f"<{tag}{kind}>{cell}</{tag}>" for cell, kind in zip(cells, kinds)) + "</tr>"
-
-    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
 def _color(number: int) -> str:
@@ -160,27 +104,27 @@ def _summary(found: DataSurvey) -> str:
         )
     head = ["split", "pictures", "labels a picture", "without labels", "unknown cells", "labels that occur"]
     head += ["cannot be read", "median size"]
-    return _table(head, rows, range(1, 8))
+    return table(head, rows, range(1, 8))
 
 
 def _warnings(found: DataSurvey) -> str:
     """The findings that change what a score means, worst first."""
     said = []
     if found.leaks:
-        said.append(f"{_plural(len(found.leaks), 'picture')} in more than one split: scores there are flattered.")
+        said.append(f"{plural(len(found.leaks), 'picture')} in more than one split: scores there are flattered.")
     if found.broken:
-        said.append(f"{_plural(len(found.broken), 'picture')} that cannot be read.")
+        said.append(f"{plural(len(found.broken), 'picture')} that cannot be read.")
     if found.contradictions:
-        said.append(f"{_plural(len(found.contradictions), 'picture')} twice or more, with labels that differ.")
+        said.append(f"{plural(len(found.contradictions), 'picture')} twice or more, with labels that differ.")
     if within := len(found.duplicates) - len(found.leaks):
-        said.append(f"{_plural(within, 'picture')} more than once in one split.")
+        said.append(f"{plural(within, 'picture')} more than once in one split.")
     for name, labels in found.absent.items():
         if labels:
             shown = ", ".join(map(escape, labels[:30])) + (", ..." if len(labels) > 30 else "")
-            said.append(f"{_plural(len(labels), 'label')} without a picture in {escape(name)}: {shown}")
+            said.append(f"{plural(len(labels), 'label')} without a picture in {escape(name)}: {shown}")
     name, first = next(iter(found.splits.items()))
     if rare := int(((first.positives > 0) & (first.positives < 10)).sum()):
-        said.append(f"{_plural(rare, 'label')} on fewer than 10 pictures of {escape(name)}.")
+        said.append(f"{plural(rare, 'label')} on fewer than 10 pictures of {escape(name)}.")
     if not said:
         return "<p>Nothing was found.</p>"
     return f"<ul>{''.join(f'<li>{sentence}</li>' for sentence in said)}</ul>"
@@ -213,7 +157,7 @@ def _labels(found: DataSurvey) -> str:
         head += [escape(name), ""]
     numbers = [*range(1, 2 * len(found.splits), 2), *([2 * len(found.splits) + 1] if unknown.any() else [])]
     head += ["unknown"] * bool(unknown.any()) + ["most often with"]
-    return f'<div class="tall">{_table(head, rows, numbers)}</div>'
+    return f'<div class="tall">{table(head, rows, numbers)}</div>'
 
 
 def _percent(share: float) -> str:
@@ -280,7 +224,7 @@ def _together(found: DataSurvey) -> str:
         for a, b in best
         if enough[a, b] and lift[a, b] > 1
     ]
-    pairs = _table(["label", "with", "pictures", "by chance", "times chance"], rows, (2, 3, 4)) if rows else ""
+    pairs = table(["label", "with", "pictures", "by chance", "times chance"], rows, (2, 3, 4)) if rows else ""
     return f'<svg width="{width}" height="{height}">{"".join(parts)}</svg><p class="dim">{told}</p>{pairs}'
 
 
@@ -296,7 +240,7 @@ def _sizes(found: DataSurvey) -> str:
         ranges = [f"{least[i]} / {median[i]} / {most[i]}" for i in (0, 1)]
         rows.append([escape(name), *ranges, f"{shape.max():.1f}", common])
     head = ["split", "width: least / median / most", "height", "longest to shortest side, most", "most frequent"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _broken(found: DataSurvey) -> str:
@@ -306,7 +250,7 @@ def _broken(found: DataSurvey) -> str:
         [escape(found.places[i].split), escape(found.places[i].image_id), escape(reason)]
         for i, reason in found.broken.items()
     ]
-    return f'<div class="tall">{_table(["split", "picture", "reason"], rows)}</div>'
+    return f'<div class="tall">{table(["split", "picture", "reason"], rows)}</div>'
 
 
 def _duplicates(found: DataSurvey, show: Shown) -> str:
@@ -318,9 +262,7 @@ def _duplicates(found: DataSurvey, show: Shown) -> str:
         return group not in leaks, group not in contradictions
 
     exact = sum(group.exact for group in found.duplicates)
-    told = (
-        f"{_plural(len(found.duplicates), 'picture')}, {exact} pixel by pixel; {len(leaks)} in more than one split, "
-    )
+    told = f"{plural(len(found.duplicates), 'picture')}, {exact} pixel by pixel; {len(leaks)} in more than one split, "
     told += f"{len(contradictions)} with labels that differ."
     if len(found.duplicates) > MOST_GROUPS:
         told += f" {MOST_GROUPS} are shown, the worst first."

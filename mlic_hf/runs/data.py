@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dataset_builders import load_splits
 from dataset_builders.loading import BUILDERS, resolve
 from mlic_hf.data import (
@@ -17,6 +19,7 @@ from mlic_hf.data import (
     adapt_splits,
     build_transform,
     label_lists,
+    stratified_split,
     transform_preset,
     without_images,
 )
@@ -65,6 +68,32 @@ def of_part(data: Data, partition: str, part: int) -> Data:
     return Data(data.splits, labels, described)
 
 
+def folds_of(data: Data, split: str, folds: int) -> list[np.ndarray]:
+    """The images of a split in folds, each with its share of every label; the same for the same data.
+
+    Raises:
+        ValueError: if there is no such split, or fewer than two folds or more than images.
+    """
+    rows = data.images(split, "train_split")
+    if not 2 <= folds <= len(rows):
+        raise ValueError(f"--folds is {folds}; between 2 and the {len(rows)} images of {split} was expected.")
+    return stratified_split(label_lists(rows), len(data.labels), [1 / folds] * folds)
+
+
+def without_fold(data: Data, split: str, folds: int, fold: int) -> Data:
+    """The same data without one fold of a split, so that a model can be asked about images it has not seen.
+
+    Raises:
+        ValueError: if there is no such fold or split.
+    """
+    parts = folds_of(data, split, folds)
+    if not 0 <= fold < folds:
+        raise ValueError(f"--fold is {fold}, but there are the folds 0 to {folds - 1}.")
+    rest = data.splits[split].select(np.concatenate([p for i, p in enumerate(parts) if i != fold]).tolist())
+    told = {**data.described["splits"], split: {"images": len(rest), "hash": split_hash(rest)}}
+    return Data({**data.splits, split: rest}, data.labels, {**data.described, "splits": told})
+
+
 def load_data(run: RunOptions) -> Data:
     """Load a run's data set, with all its labels or those of one part of a partition."""
     splits, labels = load_rows(run.dataset, run.data_dir, run.data_options)
@@ -76,6 +105,8 @@ def load_data(run: RunOptions) -> Data:
         "splits": {name: {"images": len(rows), "hash": split_hash(rows)} for name, rows in splits.items()},
     }
     data = Data(splits, labels, described)
+    if run.folds is not None and run.fold is not None:
+        data = without_fold(data, run.train_split, run.folds, run.fold)
     if run.partition is None or run.part is None:
         return data
     return of_part(data, run.partition, run.part)

@@ -37,6 +37,10 @@ class RunOptions:
     )
     data_dir: str | None = field(default=None, metadata={"help": "where the data set lies"})
     data_options: dict = field(default_factory=dict, metadata={"help": 'options of its builder, e.g. {"year": 2007}'})
+    folds: int | None = field(
+        default=None, metadata={"help": "cut the training split in so many folds, of which one is left out"}
+    )
+    fold: int | None = field(default=None, metadata={"help": "the fold that is left out, from 0"})
     train_split: str = field(default="train", metadata={"help": "split that is trained on"})
     eval_split: str = field(default="validation", metadata={"help": "split that chooses the best checkpoint"})
     test_split: str | None = field(default="test", metadata={"help": "split that is only reported; null for none"})
@@ -90,5 +94,7 @@ class RunOptions:
             raise ValueError(f"architecture is {self.architecture!r}; it is one of {', '.join(ARCHITECTURES)}.")
         if (self.partition is None) != (self.part is None):
             raise ValueError("--partition and --part go together: the file, and the number of one of its parts.")
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("--folds and --fold go together: how many there are, and the one that is left out.")
         if self.normalization not in ("backbone", "none"):
             raise ValueError(f"normalization is {self.normalization!r}; it is backbone or none.")
