@@ -32,6 +32,7 @@ class MethodBatch:
         model: the student itself.
         teacher: the teacher's outputs, or None.
         progress: the share of the run that is done, in [0, 1].
+        answered: (C,) which labels the teacher answers; None for all.
     """
 
     pixel_values: Tensor
@@ -40,6 +41,20 @@ class MethodBatch:
     model: Any
     teacher: Any = None
     progress: float = 0.0
+    answered: Tensor | None = None
+
+    def taught_labels(self, unknown: bool = False) -> Tensor:
+        """The labels, with -1 also where the teacher does not answer: the cells of losses on its logits.
+
+        Args:
+            unknown: unknown cells take part, too, as 0, in images of which some label is known.
+        """
+        labels = self.labels
+        if unknown:
+            labels = labels.masked_fill((labels < 0) & (labels >= 0).any(dim=1, keepdim=True), 0.0)
+        if self.answered is None:
+            return labels
+        return labels.masked_fill(~self.answered.to(labels.device), -1.0)
 
 
 def known_images(labels: Tensor) -> Tensor:
@@ -204,7 +219,8 @@ class Method(nn.Module):
             asked = _asked(objective for objective in self._each() if objective.needs_teacher)
             taught = self.teacher(pixel_values, self.batch_pixels, image_id=image_id, **asked)
         seen = convert_pixels(pixel_values, self.batch_pixels, self.pixels)
-        return MethodBatch(seen, labels, None, model, taught, progress)
+        answered = getattr(self.teacher, "answered", None)
+        return MethodBatch(seen, labels, None, model, taught, progress, answered)
 
     def forward(self, batch: MethodBatch, totals: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch that the student has answered (`batch.student`), and its parts.

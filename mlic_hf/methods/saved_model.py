@@ -20,7 +20,7 @@ def load_saved(folder: str, what: str = "model") -> Any:
     from transformers import AutoConfig, AutoModelForImageClassification
 
     path = Path(folder)
-    if not path.is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", folder):
+    if not path.is_dir() and not is_hub_name(folder):
         raise ValueError(f"The {what} {folder} is neither a folder nor a Hub repository (owner/name).")
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(f"The {what} folder {folder} has no config.json: it holds no saved model.")
@@ -39,6 +39,11 @@ def load_saved(folder: str, what: str = "model") -> Any:
             "it again."
         )
     return model
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a text has the form of a Hub repository, owner/name."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", text) is not None
 
 
 def weight_problems(model: Any, info: Mapping[str, Any]) -> list[str]:

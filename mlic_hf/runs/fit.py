@@ -269,4 +269,5 @@ def _plain(value: Any) -> Any:
 def only(settings: Settings, section: dict[str, Any], **changes: Any) -> Settings:
     """The settings of a stage: the run's own without what is other stages', those of its section, what it fixes."""
     others = {"teacher_run": {}, "alone_run": {}, "student_alone": False, "teacher": None, "teachers": None}
+    others |= {"teacher_labels": {}, "teacher_options": {}}
     return settings.but(**{**others, **section, **changes})

@@ -61,7 +61,7 @@ class RunOptions:
         metadata={"help": "true (the backbone's own weights), false, or a safetensors file of a timm backbone"},
     )
     init_from: str | None = field(
-        default=None, metadata={"help": "a saved model whose weights the student starts from (stage two)"}
+        default=None, metadata={"help": "a saved model whose weights the student starts from; labels are kept by name"}
     )
     image_size: int = field(default=224, metadata={"help": "side of the square input in pixels"})
     normalization: str = field(
@@ -72,7 +72,20 @@ class RunOptions:
     )
 
     # Teachers and what they are compared with
-    teacher: str | None = field(default=None, metadata={"help": "a saved teacher; trained first when null"})
+    teacher: str | None = field(
+        default=None,
+        metadata={
+            "help": "a saved teacher: a model of this library, a classifier or dual encoder of transformers, an ONNX "
+            "file; trained first when null"
+        },
+    )
+    teacher_labels: dict = field(
+        default_factory=dict, metadata={"help": 'the data\'s names of its labels, where they differ: {"tabby": "cat"}'}
+    )
+    teacher_options: dict = field(
+        default_factory=dict,
+        metadata={"help": 'how its answers are read, e.g. {"partial": true, "merge": "max", "template": "a {}"}'},
+    )
     teacher_run: dict = field(
         default_factory=dict, metadata={"help": "the settings of the teacher's own training that differ"}
     )

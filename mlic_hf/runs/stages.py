@@ -13,7 +13,7 @@ from mlic_hf.methods.teachers import as_teacher
 from mlic_hf.runs.data import Data, load_data
 from mlic_hf.runs.fit import fit, only
 from mlic_hf.runs.settings import Settings
-from mlic_hf.runs.teachers import cached_logits, make_jobs, make_partitions, train_all
+from mlic_hf.runs.teachers import cached_logits, make_jobs, make_partitions, teacher_options, train_all
 
 
 def run(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -60,7 +60,8 @@ def one_teacher(settings: Settings, data: Data, folder: Path, outcome: dict[str,
         stage = only(settings, settings.run.teacher_run, method="supervised", output_dir=str(folder / "teacher"))
         outcome["teacher"] = fit(stage, data)
         place = str(folder / "teacher")
-    return as_teacher(place, data.labels.names, settings.run.teacher_half), {"teacher": place}
+    options = teacher_options(settings.run)
+    return as_teacher(place, data.labels.names, settings.run.teacher_half, options), {"teacher": place}
 
 
 def part_teachers(settings: Settings, data: Data, folder: Path, outcome: dict[str, Any]) -> tuple[Any, dict[str, str]]:

@@ -5,6 +5,7 @@ A teachers' folder holds `<kind>/partition.json` and `<kind>/part_<i>/`, each pa
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -20,11 +21,28 @@ from mlic_hf.methods.psd.logit_cache import LogitCache, compute_cache, load_cach
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
 from mlic_hf.methods.psd.partition_labels import partition_labels
+from mlic_hf.methods.teachers import TeacherOptions
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.runs.data import Data, training_set
 from mlic_hf.runs.fit import RUN, only, same_settings
 from mlic_hf.runs.jobs import Job, logs_of, run_jobs
+from mlic_hf.runs.options import RunOptions
 from mlic_hf.runs.settings import Settings
+
+
+def teacher_options(run: RunOptions) -> TeacherOptions:
+    """How the answers of a given teacher are read: `teacher_labels` and `teacher_options`.
+
+    Raises:
+        ValueError: for an option that there is not.
+    """
+    known = {field.name for field in dataclasses.fields(TeacherOptions)} - {"labels"}
+    unknown = sorted(set(run.teacher_options) - known)
+    if unknown:
+        raise ValueError(
+            f"teacher_options has the unknown key {unknown[0]!r}; its keys are {', '.join(sorted(known))}."
+        )
+    return TeacherOptions(labels=run.teacher_labels, **run.teacher_options)
 
 
 @dataclass

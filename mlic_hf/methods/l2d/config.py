@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 REDUCTIONS = ("batchmean", "sum")
+CELLS = ("known", "all")
 
 
 @dataclass
@@ -35,6 +36,13 @@ class L2DConfig:
     logit_reduction: str = field(
         default="batchmean", metadata={"help": "the logits' losses: batchmean (the paper's) or sum (a share a cell)"}
     )
+    logit_cells: str = field(
+        default="known",
+        metadata={
+            "help": "cells of MLD and its symmetric form: known (the paper's), or all, where the teacher also answers "
+            "for labels that are unknown in an image"
+        },
+    )
     temperature: float = field(default=1.0, metadata={"help": "of MLD and its symmetric form"})
 
     def __post_init__(self) -> None:
@@ -43,5 +51,7 @@ class L2DConfig:
             raise ValueError(f"L2D's weights cannot be negative: {', '.join(negative)}.")
         if self.logit_reduction not in REDUCTIONS:
             raise ValueError(f"l2d.logit_reduction is {self.logit_reduction!r}; it is one of {', '.join(REDUCTIONS)}.")
+        if self.logit_cells not in CELLS:
+            raise ValueError(f"l2d.logit_cells is {self.logit_cells!r}; it is one of {', '.join(CELLS)}.")
         if self.temperature <= 0:
             raise ValueError(f"l2d.temperature is {self.temperature}; it must be above 0.")

@@ -74,20 +74,24 @@ class InstanceAware(Objective):
 
 
 class LogitLoss(Objective):
-    """A loss between the two models' logits over the known cells: the paper's batch mean, or a batch sum.
+    """A loss between the two models' logits over the cells that the teacher answers: batch mean as published, or sum.
 
     Args:
         reduction: "batchmean" divides by the images of the batch once more than the hard loss is divided, as
             published; "sum" does not, so that the weight is a share of a cell.
         name: its key in the log.
+        unknown: whether the teacher also answers the unknown cells of an image.
         loss: (student, teacher, targets, reduction, settings) -> scalar.
         **settings: further arguments of the loss.
     """
 
     needs_teacher = True
 
-    def __init__(self, reduction: str, name: str, loss: Callable[..., Tensor], **settings: Any) -> None:
+    def __init__(
+        self, reduction: str, name: str, loss: Callable[..., Tensor], unknown: bool = False, **settings: Any
+    ) -> None:
         super().__init__()
+        self.unknown = unknown
         self.reduction = reduction
         self.name = name
         self.loss = loss
@@ -98,7 +102,8 @@ class LogitLoss(Objective):
         return known_images(labels) if self.reduction == "batchmean" else None
 
     def forward(self, batch: MethodBatch) -> Tensor:
-        return self.loss(batch.student.logits, batch.teacher.logits, batch.labels, reduction="sum", **self.settings)
+        cells = batch.taught_labels(self.unknown)
+        return self.loss(batch.student.logits, batch.teacher.logits, cells, reduction="sum", **self.settings)
 
 
 class ClassMaps(Objective):
@@ -173,8 +178,14 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
     """Those of L2D's objectives whose weight is not zero.
 
     Raises:
-        ValueError: if the label-embedding losses are on but a model has no embedding of each label.
+        ValueError: if the label-embedding losses are on but a model has no embedding of each label, likewise for
+            class-activation maps and features.
     """
+    if (config.weight_pkt or config.weight_rkd or config.weight_review) and not teacher.stage_channels:
+        raise ValueError(
+            "L2D's losses on features need the teacher's feature maps, but this one gives logits alone. Set "
+            "weight_pkt, weight_rkd and weight_review to 0."
+        )
     if config.weight_class_aware or config.weight_instance_aware:
         for model, what in ((student, "student"), (teacher, "teacher")):
             if "label_embeddings" not in model.provides:
@@ -192,7 +203,7 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
                     "weight_class_maps to 0."
                 )
     logits = partial(LogitLoss, config.logit_reduction)
-    softened = {"temperature": config.temperature}
+    softened: dict[str, Any] = {"temperature": config.temperature, "unknown": config.logit_cells == "all"}
     both = None
     if config.weight_class_aware and config.weight_instance_aware:
         both = OncePerBatch(both_embedding_losses)

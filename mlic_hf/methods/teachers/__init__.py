@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from mlic_hf.methods.teachers.any_teacher import as_teacher
+from mlic_hf.methods.teachers.classifier import Classifier, ClassifierTeacher, TeacherOptions
 from mlic_hf.methods.teachers.model import ModelTeacher, list_labels, match_labels
 from mlic_hf.methods.teachers.protocol import Teacher
 
-__all__ = ["ModelTeacher", "Teacher", "as_teacher", "list_labels", "match_labels"]
+__all__ = [
+    "Classifier",
+    "ClassifierTeacher",
+    "ModelTeacher",
+    "Teacher",
+    "TeacherOptions",
+    "as_teacher",
+    "list_labels",
+    "match_labels",
+]

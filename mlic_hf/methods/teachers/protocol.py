@@ -14,6 +14,9 @@ from mlic_hf.methods.views import PixelSpec
 class Teacher(Protocol):
     """Whatever answers: a model, PSD's parts, a cache on disk, a function.
 
+    One that lacks labels of the student says so by an attribute `answered`, (C,) true or false; the losses on its
+    logits leave the others out.
+
     Attributes:
         pixels: the view of an image it wants; the batch is made at least that large.
         provides: the fields of its answers beside `logits`, as a model's `provides`.
