@@ -311,6 +311,12 @@ class MultiLabelModel(PreTrainedModel):
         Raises:
             ValueError: for repeated or empty names; when the head is quantised, offloaded or adapted.
         """
+        anew = self._change_labels(labels)
+        if anew:
+            logger.warning(f"{len(anew)} of {len(labels)} labels start anew and need training: {shown(anew)}.")
+        return anew
+
+    def _change_labels(self, labels: Sequence[str]) -> list[str]:
         names, stored = checked_names(labels), self.label_names
         if names == stored:
             return []
@@ -321,10 +327,7 @@ class MultiLabelModel(PreTrainedModel):
         taken = set(succeed(head, self.head, list(places), list(places.values())))
         self.head = head
         self.config.set_labels(names)
-        anew = [name for position, name in enumerate(names) if position not in taken]
-        if anew:
-            logger.warning(f"{len(anew)} of {len(names)} labels start anew and need training: {shown(anew)}.")
-        return anew
+        return [name for position, name in enumerate(names) if position not in taken]
 
     def set_image_size(self, image_size: int) -> None:
         """Make this a model for another input size, in place; weights stay, position codes are resampled."""

@@ -96,7 +96,7 @@ class WordVectorModel(MultiLabelModel):
         if word_vectors is None:
             return super().set_labels(labels)
         check_vectors(word_vectors, (len(labels), self.config.label_vector_size))
-        super().set_labels(labels)
+        self._change_labels(labels)
         self.set_word_vectors(word_vectors)
         return []  # a label has nothing of its own but its vector
 

@@ -25,11 +25,12 @@ def text_model(**fields: Any) -> TextDecoderForImageClassification:
 
 
 @torch.no_grad()
-def test_a_label_is_its_vector(tmp_path: Path) -> None:
+def test_a_label_is_its_vector(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = text_model(thresholds=[0.1, 0.2, 0.3, 0.4, 0.5])
     before = model(pictures()).logits
     cow = torch.randn(12)
     assert model.set_labels(["feline", "tree", "cow"], torch.stack([VECTORS[0], VECTORS[3], cow])) == []
+    assert "start anew" not in caplog.text
     after = model(pictures()).logits
     torch.testing.assert_close(after[:, :2], before[:, [0, 3]], rtol=1e-4, atol=1e-6)
     assert model.label_names == ["feline", "tree", "cow"]
