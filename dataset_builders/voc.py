@@ -44,6 +44,7 @@ SPLITS_OF = {
     },
 }
 DIFFICULT = ("ignored", "positive", "negative_ignored")
+_PICTURE_AND_MASK = re.compile(r"[ \t]*/(?:[^ \t/]+/)*([^ \t/]+)\.jpg[ \t]+/(?:[^ \t/]+/)*\1\.png")
 _OF_2007, _OF_2012 = re.compile(r"\d{6}"), re.compile(r"20\d\d_\d{6}")
 Judgement = dict[str, bool]  # label name -> True when some object of it is not difficult
 
@@ -161,16 +162,12 @@ def _read_list(root: Path, path: Path, name: str, year: str, with_boxes: bool) -
 
 def _id_of(line: str, source: str) -> str:
     """The image id of a line: the id alone, or "/JPEGImages/<id>.jpg /SegmentationClassAug/<id>.png"."""
+    if pair := _PICTURE_AND_MASK.fullmatch(line):
+        return pair[1]
     parts = words(line)
-    if len(parts) == 2 and all(part.startswith("/") for part in parts):
-        stems = {part.rpartition("/")[2].rpartition(".")[0] for part in parts}
-    else:
-        stems = (
-            {part.removeprefix("/JPEGImages/").removesuffix(".jpg") for part in parts} if len(parts) == 1 else set()
-        )
-    if len(stems) != 1:
+    if len(parts) != 1:
         raise ValueError(f"{source}: found {line!r}; expected one image id.")
-    return stems.pop()
+    return parts[0].removeprefix("/JPEGImages/").removesuffix(".jpg")
 
 
 def _refuse_other_year(image_id: str, year: str, source: str) -> None:

@@ -13,8 +13,10 @@ import numpy as np
 from PIL import Image
 
 from mlic_hf.pictures.png_check import check_png
+from mlic_hf.pictures.pnm_check import check_pnm
 
 EXIF_ORIENTATION = 0x0112
+CHECKS = {"PNG": check_png, "PPM": check_pnm}
 LIMIT_VARIABLE = "MLIC_MAX_IMAGE_PIXELS"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,7 +35,7 @@ def read_image(source: Any, image_id: str, minimum_size: int | None = None) -> I
     Grey, palette, alpha and CMYK pictures are converted as Pillow does (alpha is dropped, as
     `transformers.image_utils.load_image` drops it at inference); 16-bit ones are scaled to 8 bits; the EXIF
     orientation is applied, and EXIF data that cannot be read are as none. The checksums of a PNG are held
-    against its bytes, its size against the length of its data (`check_png`).
+    against its bytes, its size against the length of its data (`check_png`, and `check_pnm`).
 
     A picture of more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (89,478,485 unless you or the environment variable
     MLIC_MAX_IMAGE_PIXELS say otherwise; None is no limit) is refused by its header, before memory is taken.
@@ -93,9 +95,9 @@ _MEND = f"see read_image; set PIL.Image.MAX_IMAGE_PIXELS or {LIMIT_VARIABLE} whe
 def _opened(source: str | bytes) -> Iterator[Image.Image]:
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
         check_pixels(image)
-        if image.format == "PNG":  # Pillow decodes one without a look at checksums, and whether its size is right
+        if check := CHECKS.get(str(image.format)):  # of what Pillow decodes without a look at it
             with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-                check_png(file)
+                check(file)
         yield image
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlic_hf.pictures.png_check import SIGNATURE, check_png, pixel_bytes
+from mlic_hf.pictures.png_check import SIGNATURE, check_png, filter_places
 from tests.data.pictures import encoded, picture
 
 
@@ -48,7 +48,7 @@ def test_what_pillow_writes_is_whole(mode: str, size: tuple[int, int]) -> None:
     ],
 )
 def test_length_of_the_pixels(head: bytes, expected: int) -> None:
-    assert pixel_bytes(head) == expected
+    assert filter_places(head)[-1].stop == expected
     data = zlib.compress(bytes(expected))
     check(png(head, data))
     Image.open(io.BytesIO(png(head, data))).load()
@@ -59,7 +59,7 @@ def test_length_of_the_pixels(head: bytes, expected: int) -> None:
 
 
 def test_many_pixels_in_few_bytes() -> None:
-    expected = pixel_bytes(header(4000, 3000))
+    expected = filter_places(header(4000, 3000))[-1].stop
     check(png(header(4000, 3000), zlib.compress(bytes(expected))))
     with pytest.raises(ValueError, match="its header promises"):
         check(png(header(4000, 3000), zlib.compress(bytes(3 * expected))))
@@ -75,10 +75,27 @@ def test_every_damaged_byte_is_seen(place: int) -> None:
             check(content)
 
 
+@pytest.mark.parametrize("head", [header(31, 1000), header(400, 900, 16, 6), header(301, 211, 1, 0, 1)])
+def test_filters_that_do_not_exist(head: bytes) -> None:
+    places = filter_places(head)
+    rows = [place for part in places for place in part]
+    pixels = bytearray(b"\xff" * places[-1].stop)
+    for place in rows:
+        pixels[place] = place % 5
+    check(png(head, zlib.compress(bytes(pixels))))
+    for place in (*rows[:3], *rows[-3:], rows[len(rows) // 2]):
+        pixels[place] = 5
+        with pytest.raises(ValueError, match="a row of the PNG has an unknown filter"):
+            check(png(head, zlib.compress(bytes(pixels))))
+        pixels[place] = 4
+
+
 def test_no_header() -> None:
-    with pytest.raises(ValueError, match="holds 0 bytes of pixels, its header promises -1"):
+    with pytest.raises(ValueError, match="holds 0 bytes of pixels, its header promises 0"):
         check(SIGNATURE + chunk(b"IEND", b""))
     with pytest.raises(ValueError, match="the header of the PNG is wrong"):
         check(png(header(3, 2, 8, 5)))
+    with pytest.raises(ValueError, match="the PNG has no pixels"):
+        check(png(header(3, 0)))
     with pytest.raises(ValueError, match="the PNG is cut"):
-        check(SIGNATURE + struct.pack(">I4s", 2**31, b"IDAT") + bytes(5))
+        check(SIGNATURE + struct.pack(">I4s", 2**31, b"tEXt") + bytes(5))

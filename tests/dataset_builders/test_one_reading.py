@@ -66,6 +66,7 @@ GOOD = {
     "cmyk.jpg": encoded(SMALL.convert("CMYK"), "JPEG"),
     "bits.png": encoded(SMALL.convert("1"), "PNG"),
     "plain.webp": encoded(SMALL, "WEBP"),
+    "few_levels.ppm": b"P6\n# levels 0 to 3\n1 2 3\n" + bytes([0, 1, 2, 3, 2, 1]),
     "plain.gif": encoded(SMALL, "GIF"),
 }
 BAD = {
@@ -79,9 +80,14 @@ BAD = {
     "cut.jpg": (GOOD["turned.jpg"][:-20], "cannot be decoded"),
     "last_chunk.png": (GOOD["alpha.png"][:-1] + b"\0", "the checksum of the PNG chunk b'IEND' is wrong"),
     "other_size.png": (
-        png_header(20, 16) + encoded(SMALL.resize((24, 16)), "PNG")[33:],
-        "bytes of pixels, its header promises 976",
+        png_header(24, 15) + encoded(SMALL.resize((24, 16)), "PNG")[33:],
+        "bytes of pixels, its header promises 1095",
     ),
+    "surplus.ppm": (
+        encoded(SMALL, "PPM").replace(b"24 16", b"24 1", 1),
+        "holds 1152 bytes of samples, its header promises 72",
+    ),
+    "above.ppm": (encoded(SMALL, "PPM").replace(b"255", b"100", 1), "a sample is larger than the largest value"),
     "no_pixels.png": (GOOD["alpha.png"][:33] + chunk(b"IEND", b""), "cannot be decoded"),
     "huge.png": (
         png_header(13_300, 13_300) + chunk(b"IDAT", b""),
@@ -126,6 +132,7 @@ def test_the_pixels_are_the_right_ones() -> None:
     ramp = np.rint(RAMP / 257).astype(np.uint8)
     for name in ("16.png", "16.tif", "16.pgm", "32.tif", "16.jpg"):
         assert np.array_equal(np.asarray(decode_image(GOOD[name]))[..., 1], ramp), name
+    assert np.asarray(decode_image(GOOD["few_levels.ppm"])).tolist() == [[[0, 85, 170]], [[255, 170, 85]]]
     plain = np.asarray(Image.open(io.BytesIO(encoded(SMALL, "JPEG"))))
     for name, turns in (
         ("damaged_exif.jpg", 0),

@@ -71,7 +71,14 @@ def test_lists_with_any_line_ends(tmp_path: Path, end: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["000001 000002", "000001, 000002", "/JPEGImages/000001.jpg /Seg/000002.png", "000001 1"]
+    "line",
+    [
+        "000001 000002",
+        "000001, 000002",
+        "/JPEGImages/000001.jpg /Seg/000002.png",
+        "/J/000001.jpgs /S/000001.png",
+        "000001 1",
+    ],
 )
 def test_lists_with_several_ids_a_line(tmp_path: Path, line: str) -> None:
     write(trees.voc(tmp_path, ("trainval",)) / "ImageSets" / "Main" / "trainval.txt", f"{line}\n")
