@@ -93,10 +93,6 @@ class LabelSpace:
         self.positions(chosen)
         return LabelSpace(chosen)
 
-    def merge(self, other: LabelSpace) -> LabelSpace:
-        """These names followed by those of `other` that are new."""
-        return LabelSpace(self.names + tuple(name for name in other.names if name not in self.label2id))
-
     def multi_hot(self, labels: Sequence[int], ignored: Sequence[int] = ()) -> torch.Tensor:
         """One row of targets.
 

@@ -69,7 +69,7 @@ class MultiLabelDataset(Dataset):
         self.views = views
         self.seed = seed
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._ids, self._unknown = match_labels(rows, label_space, missing_labels)
+        self._ids, self._unknown = map_label_ids(rows, label_space, missing_labels)
         self._cache: list[np.ndarray] | None = None
         if cache_images:
             self._cache = self._decode_all(cache_limit_gb)
@@ -164,7 +164,7 @@ def undecoded(rows: Any) -> Any:
     return rows.select_columns(wanted).cast_column("image", datasets.Image(decode=False))
 
 
-def match_labels(
+def map_label_ids(
     rows: Any, label_space: LabelSpace, missing_labels: str = "raise"
 ) -> tuple[dict[int, int | None] | None, list[int]]:
     """How the rows' own label ids map to those of a label space, by name.

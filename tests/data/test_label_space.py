@@ -42,10 +42,9 @@ def test_hash_depends_on_names_and_order() -> None:
     assert all(len(value) == 16 for value in hashes)
 
 
-def test_subset_and_merge_keep_the_given_order() -> None:
+def test_a_subset_keeps_the_given_order() -> None:
     space = LabelSpace(["a", "b", "c"])
     assert space.subset(["c", "a"]).names == ("c", "a")
-    assert space.merge(LabelSpace(["d", "b"])).names == ("a", "b", "c", "d")
 
 
 def test_config_order_is_that_of_the_ids() -> None:
