@@ -10,7 +10,7 @@ from typing import Any
 from mlic_hf import modeling
 from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.methods.teachers import list_labels
-from mlic_hf.runs.options import ARCHITECTURES, RunOptions
+from mlic_hf.runs.options import MODEL_CLASSES, RunOptions
 
 logger = logging.getLogger(__name__)
 MODEL = "model.safetensors"
@@ -24,7 +24,7 @@ def build_model(run: RunOptions, labels: Sequence[str]) -> Any:
     options = {"interpolation": "bilinear"} | run.model_options
     if run.normalization == "none":
         options |= {"image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0]}
-    model = getattr(modeling, ARCHITECTURES[run.architecture]).from_backbone(
+    model = getattr(modeling, MODEL_CLASSES[run.architecture]).from_backbone(
         run.backbone,
         list(labels),
         pretrained=pretrained if run.init_from is None else False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-ARCHITECTURES = {
+MODEL_CLASSES = {  # by the name of the setting; here, so that --help needs no torch
     "linear": "LinearForImageClassification",
     "ml_decoder": "MLDecoderForImageClassification",
     "query2label": "Query2LabelForImageClassification",
@@ -51,7 +51,7 @@ class RunOptions:
     )
 
     # The model that is trained
-    architecture: str = field(default="linear", metadata={"help": f"one of {', '.join(ARCHITECTURES)}"})
+    architecture: str = field(default="linear", metadata={"help": f"one of {', '.join(MODEL_CLASSES)}"})
     backbone: str = field(
         default="resnet18",
         metadata={"help": "a timm name, or a vision encoder of transformers: owner/name or a folder"},
@@ -103,8 +103,8 @@ class RunOptions:
     alone_run: dict = field(default_factory=dict, metadata={"help": "the settings of that training that differ"})
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise ValueError(f"architecture is {self.architecture!r}; it is one of {', '.join(ARCHITECTURES)}.")
+        if self.architecture not in MODEL_CLASSES:
+            raise ValueError(f"architecture is {self.architecture!r}; it is one of {', '.join(MODEL_CLASSES)}.")
         if (self.partition is None) != (self.part is None):
             raise ValueError("--partition and --part go together: the file, and the number of one of its parts.")
         if (self.folds is None) != (self.fold is None):

@@ -8,6 +8,8 @@ import pytest
 
 from mlic_hf.cli.parsing import make_parser, parse
 from mlic_hf.methods.registry import FOLDERS
+from mlic_hf.modeling import ARCHITECTURES
+from mlic_hf.runs.options import MODEL_CLASSES
 from mlic_hf.runs.settings import build, read_recipe, settings_of
 
 RECIPES = sorted((Path(__file__).parents[2] / "mlic_hf" / "recipes").rglob("*.yaml"))
@@ -22,6 +24,10 @@ def test_flags_override_the_recipe_and_the_recipe_the_defaults(tmp_path: Path) -
     assert settings.run.image_size == 64
     assert settings.training.ema_decay is None
     assert (settings.method.weight_mld, settings.method.weight_rkd, settings.method.weight_hard) == (5.0, 2.0, 1.0)
+
+
+def test_every_architecture_has_a_name() -> None:
+    assert sorted(MODEL_CLASSES.values()) == sorted(model.__name__ for _, model in ARCHITECTURES.values())
 
 
 def test_types_of_flags() -> None:
