@@ -14,6 +14,7 @@ from torch.func import functional_call, stack_module_state
 from mlic_hf.losses import scatter_parts
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
 from mlic_hf.methods.saved_model import load_saved
+from mlic_hf.methods.teachers.half_precision import half_precision
 from mlic_hf.methods.teachers.model import ModelTeacher, list_labels
 from mlic_hf.methods.views import PixelSpec, convert_pixels
 from mlic_hf.modeling import MultiLabelModel
@@ -157,7 +158,6 @@ class StackedBackbones:
         def maps(parameters: Any, buffers: Any) -> Tensor:
             return functional_call(self.skeleton, (parameters, buffers), (seen,))[0]
 
-        half = torch.float16 if device.type == "cuda" else torch.bfloat16
-        with torch.autocast(device.type, half, enabled=self.half or torch.is_autocast_enabled(device.type)):
+        with half_precision(device, self.half):
             stacked = torch.vmap(maps)(self.parameters, self.buffers)
             return [head.to(device)(found, HeadRequest())["logits"] for head, found in zip(self.heads, stacked)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from mlic_hf.methods.teachers.half_precision import half_precision
 from mlic_hf.methods.teachers.label_match import places_by_label
 from mlic_hf.methods.views import PixelSpec, convert_pixels
 
@@ -162,8 +162,7 @@ class ClassifierTeacher:
         if module is not None and next(module.parameters()).device != device:
             module.to(device)
         seen = convert_pixels(pixel_values, source, self.pixels)
-        half = torch.float16 if device.type == "cuda" else torch.bfloat16
-        with torch.autocast(device.type, half) if self.half else contextlib.nullcontext():
+        with half_precision(device, self.half):
             scores = self.classifier.function(seen)
         expected = (len(seen), len(self.classifier.labels))
         if tuple(scores.shape) != expected:

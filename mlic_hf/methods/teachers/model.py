@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mlic_hf.methods.teachers.half_precision import half_precision
 from mlic_hf.methods.views import PixelSpec, convert_pixels
 from mlic_hf.modeling import MultiLabelModel
 
@@ -45,8 +45,7 @@ class ModelTeacher:
         if next(self.model.parameters()).device != device:
             self.model.to(device)
         seen = convert_pixels(pixel_values, source, self.pixels)
-        half = torch.float16 if device.type == "cuda" else torch.bfloat16
-        with torch.autocast(device.type, half) if self.half else contextlib.nullcontext():
+        with half_precision(device, self.half):
             outputs = self.model(seen, **asked)
         if self.order is not None:
             for field in PER_LABEL:

@@ -46,6 +46,17 @@ def test_stacked_backbones_answer_the_same() -> None:
     torch.testing.assert_close(stacked(pixels, stacked.pixels)["cgp"], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_stacked_teachers_compute_in_the_precision_around_them() -> None:
+    pixels, _ = tiny_batch()
+    one_by_one, stacked = part_teachers(), part_teachers(stacked=True)
+    exact = stacked(pixels, stacked.pixels)["cgp"]
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = stacked(pixels, stacked.pixels)["cgp"]
+        expected = one_by_one(pixels, one_by_one.pixels)["cgp"]
+    assert (rough != exact).any()
+    torch.testing.assert_close(rough.float(), expected.float(), rtol=0.05, atol=0.02)
+
+
 def test_teachers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="has 2 parts, but 1 teachers were given"):
         PartTeachers({"cgp": teachers()[:1]}, {"cgp": PARTITION}, NAMES)
