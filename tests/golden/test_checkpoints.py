@@ -16,7 +16,6 @@ from tests.golden.cases import load, params
 
 # cheap enough for every run; the others are of real size
 CHEAP = ("checkpoint_l2d_mobilenet_v2", "checkpoint_l2d_repvgg_a0")
-LABELS = [f"label {number}" for number in range(80)]
 
 
 def generator(name: str) -> torch.Generator:
@@ -63,7 +62,8 @@ def test_converted_checkpoint_gives_the_originals_logits(name: str, monkeypatch:
         # the case fills the computed code as if it were a weight, so it is no sine code: put it in its place
         code = state.pop(POSITION_CODE)
         monkeypatch.setattr(modeling_query2label_mlic, "sine_position", lambda *size: code[0])
-    model = build_model(convert_state(state), LABELS, **fields)
+    labels = [f"label {number}" for number in range(tensors["logits"].shape[1])]
+    model = build_model(convert_state(state), labels, **fields)
     wanted_maps = "class_map_shape" in facts
     output = model(image, output_class_maps=wanted_maps)
     scale = tensors["logits"].abs().max()
