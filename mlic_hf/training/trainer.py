@@ -217,7 +217,9 @@ class MultiLabelTrainer(Trainer):
         """The optimizer over the student's parameters and those of the objectives."""
         if self.optimizer is None:
             student = model or self.model
-            kind, options = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, student)
+            own = adam(self.args) if self.args.optim == "adam" else None
+            chosen = self.optimizer_cls_and_kwargs or own or self.get_optimizer_cls_and_kwargs(self.args, student)
+            kind, options = chosen
             if not isinstance(kind, type) or {"params", "model", "optimizer_dict"} & options.keys():
                 raise ValueError(
                     f"optim {self.args.optim!r} makes its own parameter groups, which leave out the method's "
@@ -228,10 +230,6 @@ class MultiLabelTrainer(Trainer):
             }
             self.optimizer = kind(parameter_groups(named, self.args), **options)
         return self.optimizer
-
-    @staticmethod
-    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, Any]:
-        return adam(args) if args.optim == "adam" else Trainer.get_optimizer_cls_and_kwargs(args, model)
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """The schedule over all steps, or over those of `schedule_epochs`; made anew for each training."""
@@ -330,7 +328,9 @@ class MultiLabelTrainer(Trainer):
         self.weights.follow(self.state.global_step)
 
     def finish(self) -> None:
-        """After the last step: the model has the better of its two weights, where they were measured."""
+        """After the last step: the model has the better of its two weights, those of the best step where wanted."""
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
+            self.weights.take_up(self.model, Path(self.state.best_model_checkpoint))
         self.weights.hold(self.weights.better)
 
     # Evaluation
@@ -346,7 +346,6 @@ class MultiLabelTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[Tensor | None, Any, Tensor | None]:
         """Loss, logits and labels of a batch; while training, the logits of plain and averaged weights."""
-        inputs = self._prepare_inputs(inputs)
         labels, pixels = inputs.get("labels"), inputs["pixel_values"].to(self.model.dtype)  # bf16_full_eval
         with torch.no_grad(), self.accelerator.autocast():
             logits = model(pixels).logits.float()
@@ -368,14 +367,15 @@ class MultiLabelTrainer(Trainer):
 
     # Checkpoints
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """The better weights at the root of the folder, the others beside them, and what says which is which."""
-        if not self.args.should_save:
-            return
-        folder = Path(output_dir or self.args.output_dir)
-        self.weights.save(folder, self.accelerator.unwrap_model(self.model).save_pretrained)
-        if self.processing_class is not None:
-            self.processing_class.save_pretrained(folder)
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            self.weights.save(folder, self.accelerator.unwrap_model(self.model).save_pretrained)
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(folder)
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(commit_message="Model save")
 
     def create_model_card(self, **facts: Any) -> None:
         """Write our part of the README beside the saved model; `facts` as in `publish.card_facts`."""
@@ -418,7 +418,7 @@ class MultiLabelTrainer(Trainer):
                 checkpoint.save_tensors(written / checkpoint.COMPANIONS, self._companions())
         if self.args.should_save:
             best = self.state.best_model_checkpoint
-            folder = Path(self._get_output_dir(trial))
+            folder = staging.parent / written.parent.relative_to(staging)
             checkpoint.rotate(folder, self.args.save_total_limit, Path(best) if best else None)
 
     def _told(self) -> dict[str, Any]:
@@ -440,10 +440,6 @@ class MultiLabelTrainer(Trainer):
         told = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
         self._sums = {name: torch.tensor(value, device=self.args.device) for name, value in told["sums"].items()}
         self._steps, self.skipped_steps = told["steps"], told["skipped_steps"]
-
-    def _load_best_model(self) -> None:
-        """The best checkpoint's better weights into the model, the others into the average."""
-        self.weights.load(self.model, Path(self.state.best_model_checkpoint or ""))
 
 
 def _add(sums: dict[str, Tensor], parts: Mapping[str, Tensor]) -> None:

@@ -83,8 +83,9 @@ class Weights:
         self.hold(held)
         checkpoint.write_weights(folder, better, {kind: self.scores.get(kind) for kind in kinds})
 
-    def load(self, model: nn.Module, folder: Path) -> None:
-        """Plain weights into the model, averaged ones into the average, and their scores."""
+    def take_up(self, model: nn.Module, folder: Path) -> None:
+        """Both weights of a folder and their scores; which of them the model had does not matter."""
+        self.holds = PLAIN
         checkpoint.load_weights(model, checkpoint.place_of(folder, PLAIN))
         self.load_average(model, folder)
         told = checkpoint.read_weights(folder)
