@@ -16,6 +16,7 @@ from dataset_builders.prepared import check_bytes, check_prepared, parquet_shard
 from dataset_builders.ready_made import has_other_columns, is_saved_to_disk, load_hub, load_saved
 from dataset_builders.table_file import ENDINGS as TABLE_ENDINGS
 from dataset_builders.table_file import is_folder_of_tables
+from dataset_builders.tar_shards import check_tar_options, stream_tars, survey, tar_shards
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def load_splits(
     Args:
         name_or_folder: "digit_scenes", "coco", "voc", "nus_wide", "visual_genome"; a table (.csv, .tsv, .jsonl,
             .parquet) of paths and labels; or a folder: of images with metadata.jsonl, of tables named
-            train.csv, validation.csv, test.csv, of parquet shards, or what `save_to_disk` wrote;
+            train.csv, validation.csv, test.csv, of parquet shards, of tar shards (streaming only), or what
+            `save_to_disk` wrote;
             "hub:owner/name" (or "hub:owner/name:config") is one on the Hub.
         data_dir: where the named data set lies (not for digit_scenes).
         split: one split or slice, such as "train[:10%]"; None gives all.
@@ -75,6 +77,8 @@ def load_splits(
     name, folder = resolve(name_or_folder, data_dir)
     if name not in BUILDERS:
         place = os.fspath(folder or "")
+        if name == "tar":
+            return _load_tars(Path(place), split, streaming, config)
         if config:
             raise ValueError(
                 f"{name_or_folder} was prepared before, so its options are fixed; {sorted(config)[0]!r} must "
@@ -158,7 +162,7 @@ def source_hash(annotation_files: Iterable[Path]) -> str:
 def resolve(
     name_or_folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
 ) -> tuple[str, str | os.PathLike[str] | None]:
-    """The builder's name and the place it reads; "parquet", "disk" or "hub" for data that needs no builder.
+    """The builder's name and the place it reads; "parquet", "tar", "disk" or "hub" for data that needs no builder.
 
     Raises:
         ValueError: neither a name nor a folder, or a folder given twice.
@@ -183,13 +187,35 @@ def resolve(
         return "table", folder
     if is_saved_to_disk(folder):
         return "disk", folder
-    if not parquet_shards(folder):
-        return "folder", folder
-    if (folder / METADATA).is_file():
-        raise ValueError(
-            f"{folder} holds {METADATA} and parquet shards, and only one of the two can be meant; move one away."
+    held = [
+        (kind, what)
+        for kind, what, there in (
+            ("tar", "tar shards", tar_shards(folder)),
+            ("parquet", "parquet shards", parquet_shards(folder)),
+            ("folder", METADATA, (folder / METADATA).is_file()),
         )
-    return "parquet", folder
+        if there
+    ]
+    if len(held) > 1:
+        raise ValueError(
+            f"{folder} holds {held[1][1]} and {held[0][1]}, and only one of the two can be meant; move one away."
+        )
+    return (held[0][0] if held else "folder"), folder
+
+
+def _load_tars(folder: Path, split: str | None, streaming: bool, config: dict[str, Any]) -> Any:
+    """Tar shards of a folder, which can only be streamed."""
+    import datasets
+
+    if not streaming:
+        raise ValueError(f"{folder} holds tar shards, which are read from one end to the other: ask for streaming.")
+    check_tar_options(config)
+    shards = tar_shards(folder)
+    if split is not None and split not in shards:
+        raise ValueError(f"split is {split!r}, but {folder} has {', '.join(shards)} (slices are for other data sets).")
+    names = survey(shards, config.get("labels")).names
+    splits = {name: stream_tars(paths, names) for name, paths in shards.items()}
+    return datasets.IterableDatasetDict(splits) if split is None else splits[split]
 
 
 def _load_prepared(

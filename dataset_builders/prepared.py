@@ -32,8 +32,12 @@ def rows_hash(rows: Iterable[Mapping[str, Any]]) -> str:
     """16 hex digits of the ids and labels of rows, in their order."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(json.dumps([row[column] for column in COLUMNS]).encode())
+        digest.update(_line(row))
     return digest.hexdigest()[:16]
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps([row[column] for column in COLUMNS]).encode()
 
 
 def file_hash(path: Path) -> str:
@@ -95,30 +99,36 @@ def check_prepared(shards: Mapping[str, Sequence[str]]) -> str:
     paths = [Path(path) for files in shards.values() for path in files]
     place = paths[0].parent
     manifest = read_manifest(place)
-    found = {path.name: read_shard(path) for path in paths}
-    vocabularies = {name: names for name, (names, _) in found.items()}
-    first = paths[0].name
-    for name, names in vocabularies.items():
-        if names != vocabularies[first]:
-            raise ValueError(f"{place / name} and {first} have different label lists; prepare the data set anew.")
+    found: dict[str, tuple[int, str]] = {}
+    whole: dict[str, str] = {}
+    first, vocabulary = paths[0].name, None
+    for split, files in shards.items():
+        digest = hashlib.sha256()
+        for path in map(Path, files):  # the rows of one shard at a time
+            names, rows = read_shard(path)
+            vocabulary = vocabulary or names
+            if names != vocabulary:
+                raise ValueError(f"{path} and {first} have different label lists; prepare the data set anew.")
+            for row in rows:
+                digest.update(_line(row))
+            found[path.name] = len(rows), rows_hash(rows)
+        whole[split] = digest.hexdigest()[:16]
     if manifest is None:
         _check_counted(shards)
         logger.warning("%s has no %s, so nothing says whether its shards are all there and whole.", place, MANIFEST)
         return ""
     _check_files(place, manifest, set(found))
-    if list(vocabularies[first]) != manifest["labels"] or names_hash(manifest["labels"]) != manifest["labels_hash"]:
+    if list(vocabulary or ()) != manifest["labels"] or names_hash(manifest["labels"]) != manifest["labels_hash"]:
         raise ValueError(f"{place / first}: its label list is not that of {MANIFEST}; prepare the data set anew.")
     for split, told in manifest["splits"].items():
-        rows: list[dict[str, Any]] = []
         for shard in told["shards"]:
-            part = found[shard["file"]][1]
-            if (len(part), rows_hash(part)) != (shard["rows"], shard["hash"]):
+            if found[shard["file"]] != (shard["rows"], shard["hash"]):
                 raise ValueError(
                     f"{place / shard['file']} does not hold the {shard['rows']} rows of {MANIFEST}; "
                     "prepare the data set anew."
                 )
-            rows += part
-        if (len(rows), rows_hash(rows)) != (told["rows"], told["hash"]):
+        rows_told = sum(shard["rows"] for shard in told["shards"])
+        if (rows_told, whole.get(split)) != (told["rows"], told["hash"]):
             raise ValueError(f"{place}: split {split!r} is not the one of {MANIFEST}; prepare the data set anew.")
     return json.dumps(manifest, sort_keys=True)
 

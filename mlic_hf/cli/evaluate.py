@@ -23,6 +23,9 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="digit_scenes", help="a data set: name, folder, table, hub:owner/name")
     parser.add_argument("--data_dir", help="where the data set lies")
     parser.add_argument("--data_options", type=json.loads, default={}, help="its options, as JSON (docs/datasets.md)")
+    parser.add_argument(
+        "--streaming", action="store_true", help="read parquet or tar shards, or a Hub data set, without a copy"
+    )
     parser.add_argument("--split", default="test", help="the split that is evaluated (default: test)")
     parser.add_argument(
         "--on_bad_image",
@@ -48,7 +51,7 @@ def score(folder: str, data: Any, arguments: argparse.Namespace) -> tuple[Any, A
     """
     import torch
 
-    from mlic_hf.data import LabelSpace, MultiLabelDataset, TransformConfig, build_transform
+    from mlic_hf.data import LabelSpace, TransformConfig, build_transform, examples_of
     from mlic_hf.methods.saved_model import load_saved
     from mlic_hf.methods.views import PixelSpec
     from mlic_hf.runs.scoring import score_images
@@ -56,7 +59,7 @@ def score(folder: str, data: Any, arguments: argparse.Namespace) -> tuple[Any, A
     model = load_saved(folder, "model").eval()
     pixels = PixelSpec.of_model(model)
     transform = TransformConfig(kind="eval", **vars(pixels))
-    images = MultiLabelDataset(
+    images = examples_of(
         data.images(arguments.split, "split"), LabelSpace.from_config(model.config), build_transform(transform)
     )
     model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -74,7 +77,12 @@ def main(given: Sequence[str] | None = None) -> None:
     from mlic_hf.runs.options import RunOptions
 
     data = load_data(
-        RunOptions(dataset=arguments.dataset, data_dir=arguments.data_dir, data_options=arguments.data_options)
+        RunOptions(
+            dataset=arguments.dataset,
+            data_dir=arguments.data_dir,
+            data_options=arguments.data_options,
+            streaming=arguments.streaming,
+        )
     )
     scores, targets, model, left_out = score(arguments.model, data, arguments)
     for sentence in left_out:

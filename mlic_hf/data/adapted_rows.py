@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 from mlic_hf.data.columns import cells_of, is_cheap, narrow
 from mlic_hf.data.label_column import LabelColumn
+from mlic_hf.data.sharded_rows import ShardedRows
 
 
 class RowShape:
@@ -121,9 +122,10 @@ def without_images(rows: Any) -> Iterator[dict[str, Any]]:
     if isinstance(rows, AdaptedRows):
         yield from rows.without_images()
         return
-    rows = getattr(rows, "rows", rows)  # of ShardedRows
+    source = rows.rows if isinstance(rows, ShardedRows) else rows
     names = ("image_id", "labels", "ignored")
-    rows = narrow(rows, [name for name in names if name in (getattr(rows, "column_names", None) or names)])
+    source = narrow(source, [name for name in names if name in (getattr(source, "column_names", None) or names)])
+    rows = rows.over(source) if isinstance(rows, ShardedRows) else source
     if hasattr(rows, "select_columns") and hasattr(rows, "__len__"):  # a column at once is faster than rows
         columns = rows.with_format(None)[:]
         rows = (dict(zip(columns, cells)) for cells in zip(*columns.values()))

@@ -12,12 +12,16 @@ import numpy as np
 
 from dataset_builders import load_splits
 from dataset_builders.loading import BUILDERS, resolve
+from dataset_builders.streams import load_streams
 from mlic_hf.data import (
     LabelSpace,
     MultiLabelDataset,
+    ShardedRows,
     TransformConfig,
     adapt_splits,
     build_transform,
+    examples_of,
+    is_stream,
     label_lists,
     stratified_split,
     transform_preset,
@@ -96,13 +100,14 @@ def without_fold(data: Data, split: str, folds: int, fold: int) -> Data:
 
 def load_data(run: RunOptions) -> Data:
     """Load a run's data set, with all its labels or those of one part of a partition."""
-    splits, labels = load_rows(run.dataset, run.data_dir, run.data_options)
+    load = stream_rows if run.streaming else load_rows
+    splits, labels = load(run.dataset, run.data_dir, run.data_options)
     described = {
         "name": run.dataset,
         "options": run.data_options,
         "labels": len(labels),
         "labels_hash": labels.hash,
-        "splits": {name: {"images": len(rows), "hash": split_hash(rows)} for name, rows in splits.items()},
+        "splits": {name: describe(rows) for name, rows in splits.items()},
     }
     data = Data(splits, labels, described)
     if run.folds is not None and run.fold is not None:
@@ -126,6 +131,27 @@ def load_rows(dataset: str, data_dir: str | None, options: Mapping[str, Any]) ->
     return adapt_splits(splits, **({} if has_builder else options))
 
 
+def stream_rows(dataset: str, data_dir: str | None, options: Mapping[str, Any]) -> tuple[dict[str, Any], LabelSpace]:
+    """The rows of every split as a stream, and their label space.
+
+    Args:
+        dataset: see `load_streams`.
+        data_dir: see `load_streams`.
+        options: `labels` of tar shards; those of `adapt` where the data has columns of its own.
+    """
+    tars = resolve(dataset, data_dir)[0] == "tar"
+    streams = load_streams(dataset, data_dir, **(options if tars else {}))
+    rows = {name: ShardedRows(part.rows, part.counts, part.length, part.hash) for name, part in streams.items()}
+    return adapt_splits(rows, **({} if tars else options))
+
+
+def describe(rows: Any) -> dict[str, Any]:
+    """How many images a split has, and their hash; None for what a stream does not tell before it is read."""
+    if isinstance(rows, ShardedRows):
+        return {"images": rows.length, "hash": rows.hash, "shards": rows.num_shards}
+    return {"images": len(rows), "hash": split_hash(rows)}
+
+
 def split_hash(rows: Any) -> str:
     """16 hex digits of the ids and labels of a split, in their order: two runs with one hash saw the same data."""
     digest = hashlib.sha256()
@@ -137,14 +163,9 @@ def split_hash(rows: Any) -> str:
 def training_set(run: RunOptions, data: Data, pixels: PixelSpec, views: int, seed: int) -> MultiLabelDataset:
     """The augmented training images, sized and normalised as `pixels` says."""
     transform = transform_preset(run.transform, pixels.image_size, pixels.mean, pixels.std, **run.transform_options)
-    return MultiLabelDataset(
-        data.images(run.train_split, "train_split"),
-        data.labels,
-        build_transform(transform),
-        views=views,
-        seed=seed,
-        cache_images=run.cache_images,
-    )
+    rows = data.images(run.train_split, "train_split")
+    options = _of_rows(run, rows) | {"views": views, "seed": seed}
+    return examples_of(rows, data.labels, build_transform(transform), **options)
 
 
 def evaluation_set(run: RunOptions, data: Data, pixels: PixelSpec, split: str | None, setting: str) -> Any:
@@ -153,7 +174,11 @@ def evaluation_set(run: RunOptions, data: Data, pixels: PixelSpec, split: str | 
     if rows is None:
         return None
     transform = TransformConfig(kind="eval", **vars(pixels))
-    return MultiLabelDataset(rows, data.labels, build_transform(transform), cache_images=run.cache_images)
+    return examples_of(rows, data.labels, build_transform(transform), **_of_rows(run, rows))
+
+
+def _of_rows(run: RunOptions, rows: Any) -> dict[str, Any]:
+    return {"buffer_size": run.shuffle_buffer} if is_stream(rows) else {"cache_images": run.cache_images}
 
 
 def label_counts(data: Data, space: LabelSpace) -> list[int]:

@@ -44,6 +44,12 @@ class RunOptions:
     train_split: str = field(default="train", metadata={"help": "split that is trained on"})
     eval_split: str = field(default="validation", metadata={"help": "split that chooses the best checkpoint"})
     test_split: str | None = field(default="test", metadata={"help": "split that is only reported; null for none"})
+    streaming: bool = field(
+        default=False, metadata={"help": "read parquet or tar shards, or a Hub data set, without a copy of them"}
+    )
+    shuffle_buffer: int = field(
+        default=1000, metadata={"help": "streaming: images in memory from which the next one is drawn"}
+    )
     cache_images: bool = field(default=False, metadata={"help": "keep decoded images in memory"})
     transform: str = field(default="l2d", metadata={"help": "a paper's training pipeline, by its name"})
     transform_options: dict = field(
@@ -109,5 +115,11 @@ class RunOptions:
             raise ValueError("--partition and --part go together: the file, and the number of one of its parts.")
         if (self.folds is None) != (self.fold is None):
             raise ValueError("--folds and --fold go together: how many there are, and the one that is left out.")
+        if self.streaming and self.folds is not None:
+            raise ValueError("--folds picks images of a split, which cannot be done in a stream: leave streaming out.")
+        if self.streaming and self.cache_images:
+            raise ValueError(
+                "cache_images keeps every image in memory and streaming none of them: set one of the two."
+            )
         if self.normalization not in ("backbone", "none"):
             raise ValueError(f"normalization is {self.normalization!r}; it is backbone or none.")

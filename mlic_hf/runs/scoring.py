@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mlic_hf.data import collate
+from mlic_hf.data import MultiLabelStream, collate
 from mlic_hf.data.multi_label_dataset import UnreadableImage
 
 
@@ -22,7 +22,7 @@ class ReadableImages(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any] | str:
-        """The example, or the sentence."""
+        """The example, or the sentence; of a stream, of what its order gives."""
         try:
             return self.images[index]
         except UnreadableImage as error:
@@ -42,7 +42,7 @@ def score_images(
 
     Args:
         model: in evaluation mode; runs where it lies.
-        images: a `MultiLabelDataset`.
+        images: a `MultiLabelDataset` or a `MultiLabelStream`.
         batch_size: images at once.
         num_workers: processes that load images.
         skip_broken: leave out pictures that cannot be read.
@@ -53,7 +53,9 @@ def score_images(
     Raises:
         ValueError: pictures cannot be read and `skip_broken` is not set (all are named), or none can be read.
     """
-    loader = DataLoader(ReadableImages(images), batch_size, collate_fn=separate, num_workers=num_workers)
+    order = images.in_order() if isinstance(images, MultiLabelStream) else None
+    readable = ReadableImages(images)
+    loader = DataLoader(readable, batch_size, sampler=order, collate_fn=separate, num_workers=num_workers)
     scores, targets = [], []
     broken: list[str] = []
     with torch.inference_mode():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,7 +115,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("RevisionNotFound")
         if name not in files:
             return self.missing("EntryNotFound")
-        return self.answer(200, files[name], X_Repo_Commit=oid, ETag=f'"{blob_id(files[name])}"')
+        headers = {"X_Repo_Commit": oid, "ETag": f'"{blob_id(files[name])}"'}
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if asked:
+            first, last = int(asked[1]), min(int(asked[2]), len(files[name]) - 1)
+            headers["Content_Range"] = f"bytes {first}-{last}/{len(files[name])}"
+            return self.answer(206, files[name][first : last + 1], **headers)
+        return self.answer(200, files[name], **headers)
 
     def describe(self, rest: str) -> None:
         tree = "/tree/" in rest

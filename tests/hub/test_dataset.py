@@ -68,3 +68,32 @@ def test_a_data_set_of_somebody_else(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-2000:] + "\n".join(server.requests)
     assert done.stdout.strip() == "('cat', 'sea', 'sky') {'train': [[0, 1], [], [2]], 'test': [[2]]}"
     assert "labels from 'tags' as names" in done.stderr
+
+
+STREAM = """
+import datasets
+from mlic_hf.data import label_lists
+from mlic_hf.runs.data import stream_rows
+from tests.methods.tiny import NAMES
+from tests.dataset_builders.shards import features
+from tests.training.tiny import rows
+
+rows = datasets.Dataset.from_list(rows(8), features=features(NAMES))
+datasets.DatasetDict(train=rows).push_to_hub("tester/shards", num_shards={"train": 3})
+splits, space = stream_rows("hub:tester/shards", None, {})
+train = splits["train"]
+print(space.names == tuple(NAMES), train.counts, len(train), [row["image_id"] for row in train.shard(1)])
+print(label_lists(train) == [sorted(found) for found in rows["labels"]])
+"""
+
+
+def test_shards_on_the_hub_are_counted_and_streamed(tmp_path: Path) -> None:
+    with loopback_hub() as server:
+        environment = os.environ | client_environment(server, tmp_path / "home")
+        done = subprocess.run(
+            [sys.executable, "-c", STREAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:] + "\n".join(server.requests)
+    assert done.stdout.split("\n")[:2] == ["True (3, 3, 2) 8 ['image-0-3', 'image-0-4', 'image-0-5']", "True"]
+    copies = [path for path in (tmp_path / "home").rglob("*") if path.suffix in (".parquet", ".arrow")]
+    assert copies == []
