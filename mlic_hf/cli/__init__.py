@@ -17,6 +17,7 @@ VERBS = {
     "partition": "cut the labels of a data set in parts (PSD)",
     "train": "train a model on its labels, or by any method",
     "train_teachers": "train PSD's teachers, one a part",
+    "cache": "ask the teacher once: keep its answers, to distil without it",
     "distill": "distil a student from a teacher (L2D, PSD)",
     "contrast": "train with a contrastive method (MulCon, CoCo)",
     "object_aware": "train a classifier that learns where objects are (OASS)",

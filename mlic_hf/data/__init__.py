@@ -9,7 +9,7 @@ from mlic_hf.data.co_occurrence_counts import co_occurrence_counts
 from mlic_hf.data.collate import collate
 from mlic_hf.data.epoch_sampler import EpochSampler
 from mlic_hf.data.feature_maps import FeatureMaps, compute_feature_maps
-from mlic_hf.data.image_transform import ImageTransform, build_transform
+from mlic_hf.data.image_transform import ImageTransform, build_transform, describe_transform
 from mlic_hf.data.imperfect_labels import drop_positives, keep_one_positive, mark_unlisted
 from mlic_hf.data.inspect_dataset import inspect_dataset
 from mlic_hf.data.label_matrix import label_matrix
@@ -23,6 +23,7 @@ from mlic_hf.data.stateless_random import stateless_generator
 from mlic_hf.data.stratified_split import stratified_split
 from mlic_hf.data.stream_order import StreamedRow, StreamOrder
 from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_preset
+from mlic_hf.data.view_of_epoch import view_of_epoch
 from mlic_hf.pictures.image_reading import read_image
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "co_occurrence_counts",
     "collate",
     "compute_feature_maps",
+    "describe_transform",
     "drop_positives",
     "examples_of",
     "inspect_dataset",
@@ -62,5 +64,6 @@ __all__ = [
     "stateless_generator",
     "stratified_split",
     "transform_preset",
+    "view_of_epoch",
     "without_images",
 ]

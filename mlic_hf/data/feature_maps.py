@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mlic_hf.data.collate import collate
 from mlic_hf.data.multi_label_dataset import MultiLabelDataset
+from mlic_hf.data.view_of_epoch import view_of_epoch
 
 IMAGES = "images.json"
 
@@ -61,7 +62,7 @@ class FeatureMaps(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One example: feature_map (D, h, w), labels (labels,) and image_id."""
-        kept = self.maps[int(self._epoch) % len(self.maps)][int(index)]
+        kept = self.maps[view_of_epoch(int(self._epoch), len(self.maps))][int(index)]
         feature_map = torch.from_numpy(kept.astype(np.float32))
         return {"feature_map": feature_map, "labels": self.labels[int(index)], "image_id": self.image_ids[int(index)]}
 

@@ -117,3 +117,15 @@ def to_tensor(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
 def build_transform(config: TransformConfig) -> ImageTransform:
     """The transform that a config describes: `transform(image, generator) -> (3, size, size) float32`."""
     return ImageTransform(config)
+
+
+def describe_transform(transform: Callable[..., Any]) -> dict[str, Any]:
+    """What a transform draws and does, as plain JSON: two with one description show the same pictures.
+
+    The normalisation is left out, which every model undoes for itself, and the backend, whose pictures differ by less
+    than a level or two.
+    """
+    if not isinstance(transform, ImageTransform):
+        return {"function": f"{transform.__module__}.{getattr(transform, '__qualname__', type(transform).__name__)}"}
+    told = {name: value for name, value in vars(transform.config).items() if name not in ("mean", "std", "backend")}
+    return {name: list(value) if isinstance(value, (tuple, list)) else value for name, value in told.items()}

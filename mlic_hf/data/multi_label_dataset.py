@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 from mlic_hf.data.adapted_rows import without_images
 from mlic_hf.data.label_space import LabelSpace
 from mlic_hf.data.stateless_random import stateless_generator
+from mlic_hf.data.view_of_epoch import view_of_epoch
 from mlic_hf.pictures.image_reading import read_image
 
 MISSING_LABELS = ("raise", "ignored")
@@ -68,6 +70,7 @@ class MultiLabelDataset(Dataset):
         self.transform = transform
         self.views = views
         self.seed = seed
+        self.repeats_after: int | None = None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._ids, self._unknown = map_label_ids(rows, label_space, missing_labels)
         self._cache: list[np.ndarray] | None = None
@@ -83,6 +86,20 @@ class MultiLabelDataset(Dataset):
         """Make the draws of this epoch from now on, in running workers too."""
         self._epoch.fill_(int(epoch))
 
+    def repeating(self, epochs: int) -> MultiLabelDataset:
+        """The same images, whose draws come again after some epochs; examples then say which draw they are (`view`).
+
+        Args:
+            epochs: epoch e shows what epoch e mod `epochs` showed.
+        """
+        found = copy.copy(self)
+        found.repeats_after = epochs
+        return found
+
+    def image_ids(self) -> list[str]:
+        """The ids of the images in their order; no picture is read."""
+        return [row["image_id"] for row in without_images(self.rows)]
+
     @property
     def labels(self) -> torch.Tensor:
         """(images, labels) of all rows; no picture is read."""
@@ -92,10 +109,20 @@ class MultiLabelDataset(Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One example: pixel_values (3, H, W), labels (labels,), image_id, and second_view with two views."""
+        """One example of this epoch: see `shown`; with `view` where the draws come again."""
+        view = view_of_epoch(self.epoch, self.repeats_after)
+        example = self.shown(index, view)
+        return example if self.repeats_after is None else example | {"view": view}
+
+    def shown(self, index: int, epoch: int) -> dict[str, Any]:
+        """What an epoch shows of an image, whatever the epoch is now.
+
+        Returns:
+            pixel_values (3, H, W), labels (labels,), image_id, and second_view with two views.
+        """
         row = self.rows[int(index)]
         image = None if self._cache is None else Image.fromarray(self._cache[int(index)])
-        return self.example(row, self.epoch, image)
+        return self.example(row, epoch, image)
 
     def example(self, row: Mapping[str, Any], epoch: int, image: Image.Image | None = None) -> dict[str, Any]:
         """The example of a row with the draws of an epoch; its picture is read unless it is given."""

@@ -196,6 +196,7 @@ class Method(nn.Module):
         labels: Tensor,
         second_view: Tensor | None = None,
         image_id: Sequence[str] | None = None,
+        view: Sequence[int] | None = None,
         progress: float = 0.0,
     ) -> MethodBatch:
         """A batch as the student is to see it, and what the teacher says of it.
@@ -206,6 +207,7 @@ class Method(nn.Module):
             labels: (B, C) in {1, 0, -1}.
             second_view: (B, 3, H, W) another augmentation of the same images, for objectives with two views.
             image_id: the images' ids, for a teacher whose answers are looked up.
+            view: which draw of each image this is, where the draws come again.
             progress: the share of the run that is done.
         """
         if self.views > 1:
@@ -216,8 +218,9 @@ class Method(nn.Module):
             image_id = None if image_id is None else [*image_id, *image_id]
         taught = None
         if self.teacher is not None:
-            asked = _asked(objective for objective in self._each() if objective.needs_teacher)
-            taught = self.teacher(pixel_values, self.batch_pixels, image_id=image_id, **asked)
+            asked: Any = _asked(objective for objective in self._each() if objective.needs_teacher)
+            where: Any = {} if view is None else {"view": view}
+            taught = self.teacher(pixel_values, self.batch_pixels, image_id=image_id, **where, **asked)
         seen = convert_pixels(pixel_values, self.batch_pixels, self.pixels)
         answered = getattr(self.teacher, "answered", None)
         return MethodBatch(seen, labels, None, model, taught, progress, answered)

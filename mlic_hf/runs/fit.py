@@ -268,6 +268,6 @@ def _plain(value: Any) -> Any:
 
 def only(settings: Settings, section: dict[str, Any], **changes: Any) -> Settings:
     """The settings of a stage: the run's own without what is other stages', those of its section, what it fixes."""
-    others = {"teacher_run": {}, "alone_run": {}, "student_alone": False, "teacher": None, "teachers": None}
-    others |= {"teacher_labels": {}, "teacher_options": {}}
+    others: dict[str, Any] = {"teacher_run": {}, "alone_run": {}, "student_alone": False}
+    others |= {"teacher": None, "teachers": None, "teacher_cache": None, "teacher_labels": {}, "teacher_options": {}}
     return settings.but(**{**others, **section, **changes})

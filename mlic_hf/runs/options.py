@@ -102,6 +102,9 @@ class RunOptions:
     teachers: str | None = field(
         default=None, metadata={"help": "psd: the folder of the parts' teachers; made first when null"}
     )
+    teacher_cache: str | None = field(
+        default=None, metadata={"help": "a folder of `mlic cache`: its answers teach, and no teacher is loaded"}
+    )
     teacher_half: bool = field(default=False, metadata={"help": "teachers in half precision"})
     student_alone: bool = field(
         default=False, metadata={"help": "also train the student without the method, for the same steps"}

@@ -13,7 +13,8 @@ from mlic_hf.methods.teachers import as_teacher
 from mlic_hf.runs.data import Data, load_data
 from mlic_hf.runs.fit import fit, only
 from mlic_hf.runs.settings import Settings
-from mlic_hf.runs.teachers import cached_logits, make_jobs, make_partitions, teacher_options, train_all
+from mlic_hf.runs.teacher_cache import open_cache
+from mlic_hf.runs.teachers import make_jobs, make_partitions, teacher_options, train_all
 
 
 def run(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -44,13 +45,20 @@ def distil(settings: Settings, data: Data) -> dict[str, dict[str, Any]]:
     outcome: dict[str, dict[str, Any]] = {}
     folder = Path(settings.training.output_dir)
     # Teachers are loaded before the student alone is trained, so that a wrong one is refused at once.
-    teach = part_teachers if settings.run.method == "psd" else one_teacher
     teacher, place = teach(settings, data, folder, outcome)
     if settings.run.student_alone:
         stage = only(settings, settings.run.alone_run, method="supervised", output_dir=str(folder / "alone"))
         outcome["alone"] = fit(stage, data)
     outcome["student"] = fit(settings.but(output_dir=str(folder / "student"), **place), data, teacher)
     return outcome
+
+
+def teach(settings: Settings, data: Data, folder: Path, outcome: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    """What teaches (a cache of answers where there is one), and the setting that names it."""
+    cache = open_cache(settings, data)
+    if cache is not None:
+        return cache, {}
+    return (part_teachers if settings.run.method == "psd" else one_teacher)(settings, data, folder, outcome)
 
 
 def one_teacher(settings: Settings, data: Data, folder: Path, outcome: dict[str, Any]) -> tuple[Any, dict[str, str]]:
@@ -74,5 +82,4 @@ def part_teachers(settings: Settings, data: Data, folder: Path, outcome: dict[st
         PartialState().wait_for_everyone()
     own = settings.method
     teachers = load_part_teachers(place, data.labels.names, own.kinds, settings.run.teacher_half, own.stack_teachers)
-    answers = cached_logits(settings, data, teachers, place) if settings.method.cache_logits else teachers
-    return answers, {"teachers": str(place)}
+    return teachers, {"teachers": str(place)}

@@ -6,24 +6,17 @@ A teachers' folder holds `<kind>/partition.json` and `<kind>/part_<i>/`, each pa
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-from torch.utils.data import DataLoader
-
-from mlic_hf.data import co_occurrence_counts, collate, label_lists, transform_preset
-from mlic_hf.methods.psd.logit_cache import LogitCache, compute_cache, load_cache, save_cache
-from mlic_hf.methods.psd.part_teachers import PartTeachers
+from mlic_hf.data import co_occurrence_counts, label_lists
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
 from mlic_hf.methods.psd.partition_labels import partition_labels
 from mlic_hf.methods.teachers import TeacherOptions
-from mlic_hf.methods.views import PixelSpec
-from mlic_hf.runs.data import Data, training_set
+from mlic_hf.runs.data import Data
 from mlic_hf.runs.fit import RUN, only, same_settings
 from mlic_hf.runs.jobs import Job, logs_of, run_jobs
 from mlic_hf.runs.options import RunOptions
@@ -114,37 +107,3 @@ def train_all(jobs: Sequence[PartJob], at_once: int) -> list[dict[str, Any]]:
             f"{len(failed)} of {len(jobs)} teachers failed; their logs: {logs_of(failed)}. Start again to resume."
         )
     return [told for job in jobs if (told := job.told()) is not None]
-
-
-def cached_logits(settings: Settings, data: Data, teachers: PartTeachers, folder: Path) -> LogitCache:
-    """The teachers' logits of all training images, computed once and kept in the teachers' folder.
-
-    Raises:
-        ValueError: if the training images are augmented at random, so that no two epochs see the same.
-    """
-    run = settings.run
-    transform = transform_preset(run.transform, run.image_size, **run.transform_options)
-    if not transform.deterministic:
-        raise ValueError(
-            f"psd.cache_logits needs images without random draws, but the transform {run.transform!r} draws some: "
-            "use --transform eval, or leave the cache out."
-        )
-    size = max(run.image_size, teachers.pixels.image_size)
-    source = PixelSpec(size, teachers.pixels.mean, teachers.pixels.std)
-    identity = {"data": data.described, "transform": vars(transform), "teachers": teacher_hashes(folder)}
-    file = folder / "logits.safetensors"
-    cache = load_cache(file, identity, teachers.pixels)
-    if cache is None:
-        images = training_set(run, data, source, views=1, seed=0)
-        batches = DataLoader(images, settings.training.per_device_eval_batch_size, collate_fn=collate)
-        cache = compute_cache(teachers, batches, source)
-        if PartialState().is_main_process:
-            save_cache(cache, file, identity)
-        PartialState().wait_for_everyone()
-    return cache
-
-
-def teacher_hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every teacher's weights."""
-    weights = sorted(folder.glob("*/part_*/model.safetensors"))
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}

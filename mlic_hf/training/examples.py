@@ -17,6 +17,8 @@ from mlic_hf.data import (
     is_stream,
     transform_preset,
 )
+from mlic_hf.methods.base import Method
+from mlic_hf.methods.teacher_cache import CachedTeacher
 from mlic_hf.methods.views import PixelSpec
 
 
@@ -36,6 +38,22 @@ def training_examples(
     if gives_examples(data):
         return data
     return of_rows(adapt(data, labels=labels)[0], labels, pixels, transform, views=views, seed=seed)
+
+
+def taught_examples(data: Any, method: Method) -> Any:
+    """Training examples as the method's teacher was shown them, where its answers were kept before the run.
+
+    Raises:
+        ValueError: for images that the answers are not of, or a stream, which does not tell its images beforehand.
+    """
+    if not isinstance(method.teacher, CachedTeacher) or data is None:
+        return data
+    if is_stream(data):
+        raise ValueError(
+            "A teacher cache is held against the ids of all training images, which a stream does not tell: load the "
+            "data set without streaming, or teach with the model itself."
+        )
+    return method.teacher.taught(data, method.batch_pixels) if isinstance(data, MultiLabelDataset) else data
 
 
 def evaluation_examples(data: Any, labels: Sequence[str], pixels: PixelSpec) -> Any:

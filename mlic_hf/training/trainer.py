@@ -19,13 +19,14 @@ from mlic_hf.losses.gather import world_size
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import build_objectives
 from mlic_hf.methods.soft_labels import refuse_soft_labels
+from mlic_hf.methods.teacher_cache import refuse_mixed_answers
 from mlic_hf.methods.teachers import as_teacher, list_labels
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import checkpoint, guards, publish
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
 from mlic_hf.training.batch_norm import prepare_batch_norm, statistics
-from mlic_hf.training.examples import evaluation_examples, training_examples
+from mlic_hf.training.examples import evaluation_examples, taught_examples, training_examples
 from mlic_hf.training.measures import image_loss, measure
 from mlic_hf.training.optimizers import adam, parameter_groups
 from mlic_hf.training.order import Order, training_order, with_fillers
@@ -53,7 +54,8 @@ class MultiLabelTrainer(Trainer):
         processing_class: the image processor that is saved with the model; the model's own when None.
         method: a key ("l2d"), a method's settings (`L2DConfig(weight_mld=5)`), several of them, or objectives:
             see `mlic_hf.methods.registry.build_objectives`.
-        teacher: what teaches: a folder, a Hub name, a model, or a `Teacher`.
+        teacher: what teaches: a folder (of a model, PSD's parts or a teacher cache), a Hub name, a model, or a
+            `Teacher`.
         transform: the training images' pipeline: a paper's by name, a `TransformConfig`, or a function.
         compute_metrics: your own metrics of an `EvalPrediction` of logits and labels, beside which `loss` is told.
         kwargs: what else transformers' Trainer takes.
@@ -132,7 +134,7 @@ class MultiLabelTrainer(Trainer):
         )
         if self.method.counts_labels and train_dataset is not None:
             self.method.count_labels(label_matrix(self.train_dataset))
-        self.train_dataset = with_fillers(self.train_dataset, args)
+        self.train_dataset = with_fillers(taught_examples(self.train_dataset, self.method), args)
         self.eval_dataset = self._evaluated(eval_dataset)
         self.add_callback(_Hooks(self))
 
@@ -148,6 +150,7 @@ class MultiLabelTrainer(Trainer):
         prepare_batch_norm((model, self.method), self.args.batch_norm)
         if self.args.mixup_alpha:
             refuse_soft_labels(self.method.objectives.values())  # type: ignore[arg-type]
+            refuse_mixed_answers(self.method.teacher)
         if self.method.couples_images and self.args.gradient_accumulation_steps > 1:
             logger.warning(
                 "A loss of this method compares the images of a batch; under gradient accumulation it sees one "

@@ -181,9 +181,12 @@ def l2d_objectives(config: L2DConfig, student: MultiLabelModel, teacher: Any) ->
         ValueError: if the label-embedding losses are on but a model has no embedding of each label, likewise for
             class-activation maps and features.
     """
-    if (config.weight_pkt or config.weight_rkd or config.weight_review) and not teacher.stage_channels:
+    if getattr(teacher, "kinds", ()):
+        raise ValueError("L2D's teacher is one model of all labels, but this one is PSD's parts or a cache of them.")
+    pooled = (config.weight_pkt or config.weight_rkd) and "feature_map" not in teacher.provides  # a cache's
+    if not teacher.stage_channels and (pooled or config.weight_review):
         raise ValueError(
-            "L2D's losses on features need the teacher's feature maps, but this one gives logits alone. Set "
+            "L2D's losses on features need the teacher's feature maps, but this one gives none of them. Set "
             "weight_pkt, weight_rkd and weight_review to 0."
         )
     if config.weight_class_aware or config.weight_instance_aware:

@@ -38,9 +38,6 @@ class PSDConfig:
     stack_teachers: bool = field(
         default=False, metadata={"help": "run the teachers' backbones as one batched call; faster on a GPU"}
     )
-    cache_logits: bool = field(
-        default=False, metadata={"help": "keep the teachers' logits on disk; for training images without random draws"}
-    )
     jobs: int = field(default=0, metadata={"help": "teachers trained at once; 0: one a GPU, or one a CPU core"})
 
     def __post_init__(self) -> None:

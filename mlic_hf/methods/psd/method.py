@@ -48,6 +48,12 @@ class PartitionDivergence(Objective):
 
 def psd_objectives(config: PSDConfig, student: MultiLabelModel, teacher: Any = None) -> Sequence[Weighted]:
     """0.5 ASL + 0.5 a D(z, t_cgp) + (0.5 - 0.5 a) D(z, t_dgp) with the default settings; sums over the batch."""
+    offered = getattr(teacher, "kinds", config.kinds)
+    if lacking := [kind for kind in config.kinds if kind not in offered]:
+        raise ValueError(
+            f"psd.kinds names {lacking[0]}, but the teacher answers for {', '.join(offered) or 'all labels'}: "
+            "give the folder of the parts' teachers, or a cache of their answers."
+        )
     shares = [config.alpha, 1.0 - config.alpha] if len(config.kinds) == 2 else [1.0]
     hard = AsymmetricLoss(config.gamma_neg, config.gamma_pos, config.clip)
     mean = config.divergence_reduction == "mean"

@@ -24,6 +24,9 @@ from mlic_hf.modeling.base_mlic import HeadRequest
 class PartTeachers:
     """All teachers of one or two partitions; a `Teacher` that answers {kind: logits (B, C)}.
 
+    Attributes:
+        kinds: the partitions.
+
     Args:
         teachers: for each kind of partition, one teacher a part, in the order of its parts.
         partitions: the partitions themselves.
@@ -45,6 +48,7 @@ class PartTeachers:
         stacked: bool = False,
     ) -> None:
         self.teachers = {kind: list(of_kind) for kind, of_kind in teachers.items()}
+        self.kinds = tuple(self.teachers)
         self.num_labels = len(labels)
         self.positions: dict[str, list[list[int]]] = {}
         for kind, of_kind in self.teachers.items():
@@ -66,7 +70,13 @@ class PartTeachers:
 
     @torch.no_grad()
     def __call__(
-        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+        self,
+        pixel_values: Tensor,
+        source: PixelSpec,
+        *,
+        image_id: Sequence[str] | None = None,
+        view: Sequence[int] | None = None,
+        **asked: bool,
     ) -> dict[str, Tensor]:
         """{kind: logits (B, C)} for a batch (B, 3, H, W) prepared for `source`."""
         if self.stack is not None:

@@ -25,8 +25,9 @@ def as_teacher(
     """A teacher whose answers follow these labels, matched by name.
 
     Args:
-        teacher: a folder or Hub name of a saved model, a folder of PSD's part teachers, an ONNX file, a model of this
-            library or an image classifier or dual encoder of transformers, a `Classifier`, a `Teacher`, or None.
+        teacher: a folder or Hub name of a saved model, a folder of PSD's part teachers or of a teacher cache, an ONNX
+            file, a model of this library or an image classifier or dual encoder of transformers, a `Classifier`, a
+            `Teacher`, or None.
         labels: the student's label names.
         half: run a model in half precision.
         options: how a classifier's labels are matched. A model of this library has to have exactly these labels,
@@ -37,9 +38,12 @@ def as_teacher(
     """
     options = options or TeacherOptions()
     if isinstance(teacher, (str, os.PathLike)):
-        if any(Path(teacher).glob("*/partition.json")):
-            from mlic_hf.methods.psd.part_teachers import load_part_teachers  # which is made of teachers itself
+        from mlic_hf.methods.psd.part_teachers import load_part_teachers  # which is made of teachers itself
+        from mlic_hf.methods.teacher_cache import CachedTeacher, is_cache  # likewise
 
+        if is_cache(teacher):
+            return CachedTeacher(teacher, labels)
+        if any(Path(teacher).glob("*/partition.json")):
             return load_part_teachers(Path(teacher), labels, half=half)
         teacher = load(str(teacher), labels, options)
     if isinstance(teacher, MultiLabelModel):

@@ -148,7 +148,13 @@ class ClassifierTeacher:
 
     @torch.no_grad()
     def __call__(
-        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+        self,
+        pixel_values: Tensor,
+        source: PixelSpec,
+        *,
+        image_id: Sequence[str] | None = None,
+        view: Sequence[int] | None = None,
+        **asked: bool,
     ) -> Answers:
         """Its log-odds for a batch (B, 3, H, W) prepared for `source`.
 

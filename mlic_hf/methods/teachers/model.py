@@ -38,7 +38,13 @@ class ModelTeacher:
 
     @torch.no_grad()
     def __call__(
-        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+        self,
+        pixel_values: Tensor,
+        source: PixelSpec,
+        *,
+        image_id: Sequence[str] | None = None,
+        view: Sequence[int] | None = None,
+        **asked: bool,
     ) -> Any:
         """The model's outputs for a batch (B, 3, H, W) prepared for `source`, labels in the order asked for."""
         device = pixel_values.device

@@ -28,7 +28,13 @@ class Teacher(Protocol):
     stage_channels: Sequence[int]
 
     def __call__(
-        self, pixel_values: Tensor, source: PixelSpec, *, image_id: Sequence[str] | None = None, **asked: bool
+        self,
+        pixel_values: Tensor,
+        source: PixelSpec,
+        *,
+        image_id: Sequence[str] | None = None,
+        view: Sequence[int] | None = None,
+        **asked: bool,
     ) -> Any:
         """Its answers, without gradient, labels in the student's order.
 
@@ -36,6 +42,8 @@ class Teacher(Protocol):
             pixel_values: (B, 3, H, W) prepared for `source`.
             source: how they are normalised.
             image_id: the images' ids, for answers that are looked up.
+            view: which draw of each image this is, where the draws come again (`MultiLabelDataset.repeating`); left
+                out where they do not.
             **asked: `output_<field>=True` for what is wanted beside `logits` (B, C).
         """
         ...

@@ -1,21 +1,16 @@
-"""Teachers of parts: label order by name, stacking, the logit cache."""
+"""Teachers of parts: label order by name, stacking."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
 
 from mlic_hf.methods.psd.config import PSDConfig
-from mlic_hf.methods.psd.logit_cache import compute_cache, load_cache, save_cache
 from mlic_hf.methods.psd.method import psd_objectives
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.psd.partition import Partition
 from mlic_hf.methods.teachers import ModelTeacher
-from mlic_hf.methods.views import PixelSpec
 from tests.methods.tiny import NAMES, tiny_batch, tiny_linear
-from tests.methods.together import Together
 
 PARTS = (("dog", "ant"), ("bee", "cat", "eel"))
 PARTITION = Partition("cgp", tuple(NAMES), PARTS, None, 0, "spectral", "test")
@@ -67,32 +62,6 @@ def test_teachers_that_do_not_fit_are_refused() -> None:
     larger = ModelTeacher(tiny_linear(1, list(PARTS[1]), image_size=48), PARTS[1])
     with pytest.raises(ValueError, match=r"different image sizes \[32, 48\]"):
         PartTeachers({"cgp": [teachers()[0], larger]}, {"cgp": PARTITION}, NAMES)
-
-
-def test_the_cache_gives_the_teachers_own_answers(tmp_path: Path) -> None:
-    pixels, labels = tiny_batch()
-    ids = [f"image-{i}" for i in range(len(pixels))]
-    source = part_teachers()
-    batches = [{"pixel_values": p, "image_id": ids[i : i + 4]} for i, p in zip((0, 4), pixels.split(4))]
-    cache = compute_cache(source, batches, source.pixels)
-    save_cache(cache, tmp_path / "logits.safetensors", {"data": "a"})
-    assert load_cache(tmp_path / "logits.safetensors", {"data": "b"}, source.pixels) is None
-    loaded = load_cache(tmp_path / "logits.safetensors", {"data": "a"}, source.pixels)
-    assert loaded is not None
-    order = [5, 0, 3]
-    found = loaded(pixels[order], source.pixels, image_id=[ids[i] for i in order])["cgp"]
-    torch.testing.assert_close(found, source(pixels, source.pixels)["cgp"][order], rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="lacks 1 images, among them 'other'"):
-        loaded(pixels[:1], source.pixels, image_id=["other"])
-    config = PSDConfig(kinds=["cgp"])
-    student = tiny_linear(9).eval()
-    told = [
-        Together(student, psd_objectives(config, student), teacher, PixelSpec.of_model(student))(
-            pixels, labels, image_id=ids
-        )["loss"]
-        for teacher in (source, loaded)
-    ]
-    torch.testing.assert_close(told[0], told[1], rtol=1e-4, atol=1e-5)
 
 
 def test_weights_of_one_and_two_partitions() -> None:

@@ -180,7 +180,7 @@ class TestInAMethod:
         student = tiny_linear()
         teacher = as_teacher(Classifier(lambda _: SCORES, ANIMALS, PLAIN), NAMES[:2])
         for weight in ("weight_pkt", "weight_rkd", "weight_review"):
-            with pytest.raises(ValueError, match="gives logits alone"):
+            with pytest.raises(ValueError, match="but this one gives none of them"):
                 l2d_objectives(L2DConfig(**self.ONLY_LOGITS, **{weight: 1.0}), student, teacher)
 
 
