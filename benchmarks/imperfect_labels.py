@@ -121,6 +121,18 @@ def grid(study: str, parts: dict[str, Part]) -> dict[str, list[dict[str, Any]]]:
     asl = [{"loss": "asl", "gamma_neg": g, "clip": c} for g in (1.0, 2.0, 4.0) for c in (0.0, 0.05)]
     if study == "calibration":
         return {"bce": [{"loss": "bce"}], "asl": [{"loss": "asl"}]}
+    if study == "db_parts":  # one change at a time; beta 0 makes every weight the same
+        plain = {"beta": [0.0], "kappa": [0.0], "neg_scale": [1.0], "gamma": [0.0]}
+        return {
+            "bce": [{"loss": "bce"}],
+            "weights": settings("db", **plain | {"beta": [10.0]}),
+            "shift": settings("db", **plain | {"kappa": [0.05]}),
+            "steeper negatives": settings("db", **plain | {"neg_scale": [2.0]}),
+            "focus": settings("db", **plain | {"gamma": [2.0]}),
+            "all but focus": settings("db", gamma=[0.0]),
+            "all": settings("db"),
+            "all, repeat factors": [{"loss": "db", "_repeat": 0.01}],
+        }
     if study == "rare":
         return {
             "bce": [{"loss": "bce"}],
@@ -245,7 +257,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="of the backbone, .safetensors")
     parser.add_argument("--backbone", default="tf_efficientnet_lite2")
     parser.add_argument("--image_size", type=int, default=128)
-    parser.add_argument("--study", choices=("one_positive", "dropped", "rare", "calibration"), required=True)
+    parser.add_argument(
+        "--study", choices=("one_positive", "dropped", "rare", "db_parts", "calibration"), required=True
+    )
     parser.add_argument("--output_dir", type=Path, required=True)
     told = parser.parse_args()
     cache = told.output_dir / f"{told.backbone}_{told.image_size}"
@@ -258,7 +272,7 @@ def main() -> None:
     share = (kept > 0).sum() / (parts["train"].labels > 0).sum()
     about = f"{told.data_dir.name}, {told.study}: {sizes} images, {len(names)} labels"
     about += f", {100 * share:.1f} % of the training positives."
-    if told.study == "rare":
+    if told.study in ("rare", "db_parts"):
         table = rare_table(logits, targets, (parts["train"].labels > 0).sum(dim=0).numpy())
     elif told.study == "calibration":
         table = calibration_table(logits, of_validation, targets, validation, out / "reliability.png")

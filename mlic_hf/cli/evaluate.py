@@ -68,6 +68,20 @@ def score(folder: str, data: Any, arguments: argparse.Namespace) -> tuple[Any, A
     return scores, targets, model, left_out
 
 
+def tell_calibration(scores: Any, targets: Any, calibration: Any, folder: Path) -> None:
+    """Print the calibration error of the scores, plain and with the model's calibration, and draw both."""
+    import numpy as np
+
+    from mlic_hf.metrics import apply_calibration, calibration_error
+    from mlic_hf.reports import draw_reliability
+
+    with np.errstate(divide="ignore"):  # a score of 0 or 1 has an infinite logit, which calibration leaves there
+        both = {"plain": scores, "calibrated": apply_calibration(np.log(scores) - np.log1p(-scores), calibration)}
+    draw_reliability(both, targets, folder / "reliability.png")
+    told = ", ".join(f"{100 * calibration_error(one, targets):.2f} % {name}" for name, one in both.items())
+    print(f"calibration error: {told}")
+
+
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
     from mlic_hf.data import LabelSpace
@@ -107,6 +121,8 @@ def main(given: Sequence[str] | None = None) -> None:
         resamples=arguments.resamples,
         about=about,
     )
+    if model.config.calibration is not None:
+        tell_calibration(scores, targets, model.config.calibration, Path(arguments.output_dir))
     if left_out:
         print(f"{len(left_out)} of {len(scores) + len(left_out)} pictures could not be read and were left out.")
     if arguments.compare:

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from filelock import FileLock, Timeout
@@ -23,7 +24,7 @@ from mlic_hf.hub.privacy import command_line, publishable
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import FOLDERS, build_objectives, extra_objectives
 from mlic_hf.methods.views import PixelSpec
-from mlic_hf.metrics import bootstrap_map, multilabel_metrics, tune_thresholds
+from mlic_hf.metrics import bootstrap_map, fit_calibration, multilabel_metrics, tune_thresholds
 from mlic_hf.runs.data import Data, evaluation_set, training_set
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.settings import Settings, settings_of
@@ -227,23 +228,25 @@ def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrai
 
 
 def score(trainer: MultiLabelTrainer, dataset: Any, prefix: str) -> tuple[Any, Any, dict[str, float]]:
-    """Scores (N, C) in [0, 1] and labels (N, C) of a data set, and all metrics with the prefix."""
+    """Logits (N, C) and labels (N, C) of a data set, and all metrics with the prefix."""
     output = trainer.predict(dataset, metric_key_prefix=prefix)
     # in double precision, where confident logits keep their order
-    scores = torch.from_numpy(output.predictions).double().sigmoid().numpy()
-    metrics = multilabel_metrics(scores, output.label_ids)
-    return scores, output.label_ids, {f"{prefix}_{name}": value for name, value in metrics.items()}
+    logits = output.predictions.astype(np.float64)
+    metrics = multilabel_metrics(sigmoid(logits), output.label_ids)
+    return logits, output.label_ids, {f"{prefix}_{name}": value for name, value in metrics.items()}
 
 
 def results(trainer: MultiLabelTrainer, settings: Settings, data: Data) -> dict[str, Any]:
-    """Scores of the best weights on validation and test; thresholds tuned on validation go into the config."""
+    """Scores of the best weights on validation and test; thresholds and calibration go into the config."""
     run = settings.run
-    scores, labels, metrics = score(trainer, trainer.eval_dataset, "eval")
-    trainer.model.config.thresholds = [round(float(value), 6) for value in tune_thresholds(scores, labels)]
+    logits, labels, metrics = score(trainer, trainer.eval_dataset, "eval")
+    config = trainer.model.config
+    config.thresholds = [round(float(value), 6) for value in tune_thresholds(sigmoid(logits), labels)]
+    config.calibration = fit_calibration(logits, labels)
     test = evaluation_set(run, data, trainer.method.pixels, run.test_split, "test_split")
     if test is not None:
-        scores, labels, tested = score(trainer, test, "test")
-        interval = bootstrap_map(scores, labels)
+        logits, labels, tested = score(trainer, test, "test")
+        interval = bootstrap_map(sigmoid(logits), labels)
         metrics |= tested | {"test_mAP_low": interval.low, "test_mAP_high": interval.high}
     return {
         "metrics": metrics,
@@ -252,6 +255,11 @@ def results(trainer: MultiLabelTrainer, settings: Settings, data: Data) -> dict[
         "steps": trainer.state.global_step,
         "log": trainer.state.log_history,
     }
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities, in the precision of the logits."""
+    return torch.from_numpy(logits).sigmoid().numpy()
 
 
 def write_run(folder: Path, told: dict[str, Any]) -> None:

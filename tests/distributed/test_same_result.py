@@ -143,8 +143,13 @@ def _evaluate(folder: str, processes: int) -> None:
         trainer = make_trainer(Path(folder) / "trainer", per_device_eval_batch_size=4)
         assert trainer.args.world_size == processes
         trainer.eval_dataset = dataset(images, seed=5)
-        scores, labels, metrics = score(trainer, trainer.eval_dataset, "test")
+        logits, labels, metrics = score(trainer, trainer.eval_dataset, "test")
         told = trainer.evaluate()
-        found = {"scores": scores, "labels": labels, "metrics": metrics, "loss": told.pop("eval_loss")}
+        found = {
+            "scores": 1 / (1 + np.exp(-logits)),
+            "labels": labels,
+            "metrics": metrics,
+            "loss": told.pop("eval_loss"),
+        }
         found["told"] = {k: v for k, v in told.items() if "second" not in k and "time" not in k}
         torch.save(found, Path(folder) / f"{images}-{processes}-{trainer.args.process_index}.pt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -91,6 +92,18 @@ def test_predict_writes_every_image_of_files_folders_and_globs(
         assert len(rows) == 2 * len(wanted)
         assert {row["error"] for row in rows} == {""}
     assert sorted(path.name for path in tmp_path.iterdir()) == [output.name]  # no journal is left
+
+
+def test_evaluate_tells_what_calibration_changes(
+    distilled: tuple, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    flags = ["--model", distilled[0] / "student", "--dataset", folder, "--split", "validation"]
+    call(evaluate, monkeypatch, *flags, "--output_dir", tmp_path, "--resamples", "0")
+    plain, calibrated = re.search(r"error: (.*) % plain, (.*) % calibrated", capsys.readouterr().out).groups()
+    assert float(calibrated) < float(plain)  # it was fitted on these images
+    assert (tmp_path / "reliability.png").is_file()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert float(plain) == pytest.approx(100 * metrics["calibration_error"], abs=0.01)
 
 
 def test_predict_uses_the_tuned_thresholds_or_one_of_your_own(

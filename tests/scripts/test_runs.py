@@ -59,7 +59,7 @@ def test_a_folder_that_another_run_writes_into_is_refused(folder: Path, tmp_path
 def test_the_student_loads_without_a_flag_and_answers_a_pipeline(distilled: tuple, folder: Path) -> None:
     output, _ = distilled
     model = AutoModelForImageClassification.from_pretrained(output / "student")
-    assert len(model.config.thresholds) == 5
+    assert len(model.config.thresholds) == len(model.config.calibration) == 5
     # it serves as it was trained and measured, whatever timm's own filter for the backbone is
     assert AutoImageProcessor.from_pretrained(output / "student").interpolation == "bilinear"
     tagger = pipeline("image-classification", model=str(output / "student"), top_k=5)
