@@ -200,6 +200,7 @@ class MultiLabelTrainer(Trainer):
                 mixed = mixup(batch["pixel_values"], batch["labels"], self.args.mixup_alpha, *key, number)
                 batch["pixel_values"], batch["labels"] = mixed
         counts = sum(self.method.counts(batch["labels"].to(device)) for batch in batches)
+        self.method.zero_grad()  # transformers does it for the model alone
         self._step_sums = {}
         self._step_images = [name for batch in batches for name in batch.get("image_id", ())]
         return batches, self.accelerator.reduce(counts, reduction="sum")

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
 from mlic_hf.data import collate
-from mlic_hf.methods.base import Weighted
+from mlic_hf.methods.base import Objective, Weighted
 from mlic_hf.methods.mulcon import MulConLossConfig
 from mlic_hf.methods.supervised import BinaryCrossEntropy
 from mlic_hf.metrics import average_precision
@@ -349,6 +349,31 @@ def test_gradients_of_the_objectives_are_clipped_too(tmp_path: Path) -> None:
     trainer.train()
     moved = torch.nn.utils.get_total_norm([p.detach() - b for p, b in zip(own, before)])
     assert 0 < moved <= 2.1e-6
+
+
+class _Pull(Objective):
+    """A number of its own, whose gradient is one for each image."""
+
+    name = "pull"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = nn.Parameter(torch.zeros(1))
+
+    def forward(self, batch: Any) -> torch.Tensor:
+        return self.number.sum() * len(batch.labels) + 0.0 * batch.student.logits.sum()
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_what_objectives_train_moves_by_the_gradient_of_each_step_alone(tmp_path: Path, steps: int) -> None:
+    both = Together(tiny_linear(), [Weighted(_Pull(), 1.0)])
+    settings = {"optim": "sgd", "lr_scheduler_type": "constant", "learning_rate": 0.5, "weight_decay": 0.0}
+    # 24 images: three steps of 8, or of 4 and 4
+    trainer = make_trainer(tmp_path, both, num_train_epochs=1, gradient_accumulation_steps=steps,
+                           per_device_train_batch_size=8 // steps, **settings)  # fmt: skip
+    trainer.train()
+    assert trainer.state.global_step == 3
+    assert both.method.objectives["pull"].number.item() == pytest.approx(-3 * 0.5)
 
 
 def test_mixup_trains_what_takes_soft_labels_and_refuses_the_rest(tmp_path: Path) -> None:
