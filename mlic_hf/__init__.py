@@ -20,6 +20,7 @@ _PUBLIC = {
     "MulConForImageClassification": "modeling",
     "MultiLabelImageProcessor": "modeling",
     "Query2LabelForImageClassification": "modeling",
+    "TextDecoderForImageClassification": "modeling",
     "LabelSpace": "data",
     "TransformConfig": "data",
     "adapt": "data",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlic_hf.modeling import LabelTransformerForImageClassification
+from mlic_hf.modeling import LabelTransformerForImageClassification, TextDecoderForImageClassification
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.options import RunOptions
 from tests.methods.tiny import NAMES, tiny_linear
@@ -68,6 +68,20 @@ class TestInitFrom:
             build_model(RunOptions(**options), NAMES)
         with pytest.raises(ValueError, match=r"whose parameters do not fit Linear.* on test_vit"):
             build_model(RunOptions(**{**OPTIONS, "backbone": "test_vit"}, init_from=str(tmp_path)), NAMES)
+
+
+def test_text_queries_from_the_shell(folder: Path, tmp_path: Path) -> None:
+    text = tmp_path / "vectors.txt"
+    lines = [f"{name} {' '.join(map(str, row.tolist()))}" for name, row in zip(NAMES, torch.randn(len(NAMES), 6))]
+    text.write_text("\n".join(lines) + "\n")
+    sizes = {"width": 16, "num_heads": 2, "feed_forward_size": 32, "labels_per_step": 2, "word_vectors": str(text)}
+    flags = ["--architecture", "text_decoder", "--model_options", json.dumps(sizes)]
+    told = start("supervised", folder, tmp_path / "run", *flags)["student"]
+    assert 0 < told["metrics"]["eval_mAP"] <= 1
+    model = TextDecoderForImageClassification.from_pretrained(tmp_path / "run")
+    assert model.config.labels_per_step == 2
+    assert model.set_labels(["fox"], torch.randn(1, 6)) == []
+    assert model(torch.randn(1, 3, 32, 32)).logits.shape == (1, 1)
 
 
 def pictures(folder: Path, listed: list[str], ignored: list[str], seed: int) -> Path:
