@@ -111,6 +111,24 @@ def test_a_killed_overwrite_leaves_what_was_there(tmp_path: Path, own_cache: Pat
     assert sorted(path.name for path in output.iterdir()) == [LOCK, "data", "report.json"]
 
 
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGKILL))]
+)
+def test_an_interrupted_first_run_leaves_no_data(tmp_path: Path, own_cache: Path, number: signal.Signals) -> None:
+    output = tmp_path / "out"
+    command = arguments(source(tmp_path / "in"), output, "--images_per_shard", "1")
+    process = started([*COMMAND, *command], own_cache)
+    wait_until(lambda: len(list((output / PARTIAL).glob("*.parquet"))) > 5, process)
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode != 0
+    assert not (output / "data").exists()
+    with pytest.raises(FileNotFoundError, match=r"out has no metadata.jsonl"):
+        load_splits(output)
+    main(command)
+    assert names(load_splits(output)) == expected("ab")
+
+
 def test_a_kill_between_the_two_renames_is_seen_and_mended(tmp_path: Path, own_cache: Path) -> None:
     output = tmp_path / "out"
     main(arguments(source(tmp_path / "in"), output))
@@ -180,6 +198,32 @@ def test_one_writer_at_a_time(tmp_path: Path, own_cache: Path) -> None:
     if second.returncode:
         assert f"Another process writes to {output} now" in said
     assert names(load_splits(output)) == expected("ab")
+
+
+@pytest.mark.slow
+def test_who_reads_while_data_are_exchanged_gets_one_or_the_other(tmp_path: Path, own_cache: Path) -> None:
+    output = tmp_path / "out"
+    folders = [source(tmp_path / "in", "ab", 8), source(tmp_path / "other", "zyx", 8)]
+    main(arguments(folders[0], output, "--images_per_shard", "3"))
+    code = (
+        "import sys; from mlic_hf.cli.prepare_dataset import main\n"
+        "for turn in range(1, 20): main(['--name', sys.argv[1 + turn % 2], '--to', 'parquet', '--output_dir',"
+        " sys.argv[3], '--overwrite', '--images_per_shard', '3'])"
+    )
+    writer = started([sys.executable, "-c", code, *map(str, folders), str(output)], own_cache)
+    seen: list[Any] = []
+    refused: list[str] = []
+    while writer.poll() is None:
+        try:
+            seen.append(names(load_splits(output, cache_dir=tmp_path / "cache")))
+        except (ValueError, OSError) as error:
+            refused.append(str(error))
+    assert writer.returncode == 0, writer.communicate()
+    writer.communicate()
+    assert all(str(output) in sentence and "\n" not in sentence for sentence in refused)
+    assert all(found in (expected("ab", 8), expected("zyx", 8)) for found in seen)
+    assert expected("ab", 8) in seen
+    assert expected("zyx", 8) in seen
 
 
 def test_a_held_lock_is_a_sentence(tmp_path: Path, own_cache: Path) -> None:
