@@ -33,7 +33,7 @@ class RunOptions:
     # Data
     dataset: str = field(
         default="digit_scenes",
-        metadata={"help": "digit_scenes, coco, voc, nus_wide, visual_genome, or a folder with metadata.jsonl"},
+        metadata={"help": "digit_scenes, coco, voc, nus_wide, visual_genome, a folder, a table or hub:owner/name"},
     )
     data_dir: str | None = field(default=None, metadata={"help": "where the data set lies"})
     data_options: dict = field(default_factory=dict, metadata={"help": 'options of its builder, e.g. {"year": 2007}'})
