@@ -60,7 +60,8 @@ def main(given: Sequence[str] | None = None) -> None:
 
     splits, space = rows_as_annotated(arguments.dataset, arguments.data_dir, arguments.data_options)
     found = survey(splits, space, arguments.num_workers)
-    title = arguments.dataset if arguments.data_dir is None else f"{arguments.dataset} of {arguments.data_dir}"
+    place = Path(arguments.dataset)
+    title = place.resolve().name if place.exists() else arguments.dataset  # pages are passed on, paths are private
     write_data_page(found, splits, arguments.output, title, arguments.images, arguments.seed)
     for name, split in found.splits.items():
         print(f"{name}: {split.images} pictures, {len(found.absent[name])} of {len(space)} labels never occur")

@@ -197,7 +197,8 @@ def _together(found: DataSurvey) -> str:
     order = [label for label in np.argsort(-split.positives, kind="stable")[:MOST_IN_MATRIX] if split.positives[label]]
     names = found.space.names
     share = split.together / np.maximum(split.positives, 1)[:, None]
-    side, left, top = 16, 110, 96
+    side, left = 16, 110
+    top = 16 + 5 * min(18, max((len(names[label]) for label in order), default=0))
     parts = []
     for row, label in enumerate(order):
         y = top + row * side

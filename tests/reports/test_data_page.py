@@ -147,6 +147,8 @@ def test_the_verb_shows_what_a_builder_would_refuse(tmp_path: Path, capsys: pyte
     (folder / "2.png").unlink()
     (folder / "5.png").write_bytes((folder / "0.png").read_bytes())
     inspect.main(["--dataset", str(folder), "--output", str(tmp_path / "page.html"), "--images", "2"])
+    assert "<h1>photos</h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert str(tmp_path) not in (tmp_path / "page.html").read_text(encoding="utf-8").partition("cannot be read")[0]
     said = capsys.readouterr().out
     assert "train: 4 pictures, 0 of 2 labels never occur" in said
     assert "2 pictures cannot be read; 1 stand twice, 1 of them in more than one split" in said
