@@ -18,7 +18,7 @@ from mlic_hf.methods.mulcon import MulConLossConfig
 from mlic_hf.methods.supervised import BinaryCrossEntropy
 from mlic_hf.metrics import average_precision
 from mlic_hf.training import MultiLabelTrainer
-from mlic_hf.training.checkpoint import read_weights
+from mlic_hf.training.checkpoint import place_of, read_weights
 from tests.methods.tiny import NAMES, SIZE, tiny_decoder, tiny_linear
 from tests.methods.together import Together
 from tests.training.tiny import arguments, dataset, make_trainer, rows, same_weights
@@ -211,7 +211,7 @@ def test_a_compiled_student_learns_the_same(tmp_path: Path) -> None:
         trainer = make_trainer(tmp_path / name, torch_compile=on, num_train_epochs=1, optim="sgd")
         trainer.train()
         trainer.save_model(tmp_path / name / "out")
-        trained.append(load_file(tmp_path / name / "out" / "plain" / "model.safetensors"))
+        trained.append(load_file(place_of(tmp_path / name / "out", "plain") / "model.safetensors"))
     assert trained[0].keys() == trained[1].keys()
     for name in trained[0]:
         torch.testing.assert_close(trained[0][name], trained[1][name], rtol=1e-3, atol=1e-4, msg=name)
