@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 
-from mlic_hf.training import MultiLabelTrainingArguments
+from mlic_hf.training import MultiLabelTrainer, MultiLabelTrainingArguments
 from tests.training.tiny import arguments, dataset, make_trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,10 +43,23 @@ def test_the_table_has_every_field() -> None:
 
 def test_every_feature_names_a_test_that_exists() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    rows = table("Features of transformers' Trainer")
-    assert len(rows) > 20
+    rows = table("Features of transformers' Trainer") + table("Names of transformers in use")
+    assert len(rows) > 25
     for cells in rows:
         assert f"def {cells[2].strip('`| ')}(" in code, cells[0]
+
+
+def test_the_page_lists_what_is_overridden() -> None:
+    told = PAGE.split("## Names of transformers in use")[1].split("\n## ")[0]
+    overridden = {
+        name for name in vars(MultiLabelTrainer) if name in vars(Trainer) and callable(getattr(Trainer, name))
+    }
+    assert {name for name in overridden if not name.startswith("__")} == {
+        name for name in re.findall(r"`(\w+)`", told) if hasattr(Trainer, name)
+    }
+    code = (ROOT / "mlic_hf" / "training" / "trainer.py").read_text(encoding="utf-8")
+    private = {name for name in re.findall(r"(?:self|super\(\))\.(_[a-z]\w+)\(", code) if name in vars(Trainer)}
+    assert private <= overridden
 
 
 @pytest.mark.parametrize("name", [name for name in REFUSED if name in TRIED])
