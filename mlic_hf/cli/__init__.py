@@ -23,6 +23,7 @@ VERBS = {
     "object_aware": "train a classifier that learns where objects are (OASS)",
     "study": "compare variants over seeds, with intervals",
     "evaluate": "measure a saved model",
+    "report": "one page on how good a model is, and against another",
     "predict": "tag pictures",
     "export": "write a model as an ONNX file, in half or int8 on request",
     "push": "check a model, write its card, publish it",

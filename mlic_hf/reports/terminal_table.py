@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from mlic_hf.reports.per_label_table import Row
@@ -18,6 +19,16 @@ _GROUPS = {
 }
 _WHOLE_NUMBERS = _GROUPS["counts"]
 LABELS_SHOWN = 12
+# what fits on 80 columns beside the label, and its heading; the others stand in per_label.csv and on the page
+_COLUMNS = {
+    "train_positives": "train",
+    "positives": "images",
+    "AP": "AP",
+    "precision": "precision",
+    "recall": "recall",
+    "F1": "F1",
+    "threshold": "threshold",
+}
 
 
 def print_tables(metrics: Mapping[str, float], rows: Sequence[Row], console: Any = None) -> None:
@@ -33,23 +44,23 @@ def print_tables(metrics: Mapping[str, float], rows: Sequence[Row], console: Any
     except ImportError as error:
         raise ImportError("tables need rich: pip install 'mlic_hf[reports]'") from error
     console = console or Console()
-    console.print(_summary(metrics))
-    console.print(_lowest(rows))
+    console.print(_summary(metrics, console.width))
+    console.print(_lowest(rows, console.width))
 
 
-def _summary(metrics: Mapping[str, float]) -> Any:
+def _summary(metrics: Mapping[str, float], width: int) -> Any:
     from rich.table import Table
 
     table = Table(title="evaluation", show_header=False)
-    for group, names in _groups(metrics).items():
-        values = [f"{name} {_format(name, metrics[name])}" for name in names if name in metrics]
+    for group, names in groups_of(metrics).items():
+        values = [f"{name}\u00a0{number(name, metrics[name])}" for name in names if name in metrics]
         if values:
-            table.add_row(group, "   ".join(values))
+            table.add_row(group, "\n".join(wrap("   ".join(values), max(20, width - 33))))
     return table
 
 
-def _groups(metrics: Mapping[str, float]) -> dict[str, Sequence[str]]:
-    """The fixed groups, the top-k numbers (whose k is in their names), and whatever else there is."""
+def groups_of(metrics: Mapping[str, float]) -> dict[str, Sequence[str]]:
+    """Names of metrics by group: the fixed ones, the top-k numbers (their names hold k), and what else there is."""
     topk = [name for name in metrics if "_top" in name]
     placed = {name for names in _GROUPS.values() for name in names} | set(topk)
     rest = [name for name in metrics if name not in placed]
@@ -61,21 +72,28 @@ def _groups(metrics: Mapping[str, float]) -> dict[str, Sequence[str]]:
     return groups | {"more": rest}
 
 
-def _lowest(rows: Sequence[Row]) -> Any:
+def _lowest(rows: Sequence[Row], width: int) -> Any:
+    from rich import box
     from rich.table import Table
 
     defined = sorted((row for row in rows if row["AP"] is not None), key=lambda row: row["AP"])
     shown = defined[:LABELS_SHOWN]
     title = "labels" if len(shown) == len(rows) else f"{len(shown)} of {len(rows)} labels, lowest AP first"
-    table = Table(title=title)
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column == "label" else "right")
-    for row in shown:
-        table.add_row(*(_cell(value) for value in row.values()))
+    columns = [column for column in _COLUMNS if column in rows[0]]
+    cells = [[_cell(row[column]) for column in columns] for row in shown]
+    widths = [max(map(len, [_COLUMNS[column], *column_cells])) for column, column_cells in zip(columns, zip(*cells))]
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    left = max(8, width - sum(widths) - 3 * len(widths))  # numbers are never cut, names are
+    table.add_column("label", no_wrap=True, overflow="ellipsis", max_width=left)
+    for column, column_width in zip(columns, widths):
+        table.add_column(_COLUMNS[column], justify="right", no_wrap=True, min_width=column_width)
+    for row, numbers in zip(shown, cells):
+        table.add_row(row["label"], *numbers)
     return table
 
 
-def _format(name: str, value: float) -> str:
+def number(name: str, value: float) -> str:
+    """A metric's value as it is shown."""
     return f"{value:.0f}" if name in _WHOLE_NUMBERS else f"{value:.4f}"
 
 

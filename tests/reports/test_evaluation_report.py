@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 console_module = pytest.importorskip("rich.console")
 
 from mlic_hf.metrics import average_precision, multilabel_metrics  # noqa: E402
-from mlic_hf.reports import co_occurrence, evaluation_report, per_label_rows  # noqa: E402
+from mlic_hf.reports import co_occurrence, evaluation_report, per_label_rows, print_tables  # noqa: E402
 
 PICTURES = ["ap_against_frequency.png", "co_occurrence.png", "precision_recall.png"]
 
@@ -62,7 +62,7 @@ def test_everything_is_written_and_says_the_same(tmp_path: Path, labels: int) ->
     assert [row["label"] for row in rows] == names
     assert [row["AP"] for row in rows] == ["" if np.isnan(value) else str(float(value)) for value in expected]
     assert [row["train_positives"] for row in rows] == [str(count) for count in counts]
-    assert f"mAP {metrics['mAP']:.4f}" in text
+    assert f"mAP\u00a0{metrics['mAP']:.4f}" in text
     assert sorted(path.name for path in folder.glob("*.png")) == PICTURES
 
 
@@ -81,13 +81,37 @@ def test_the_table_shows_the_worst_labels_first(tmp_path: Path) -> None:
     places = [text.index(f"{names[label]} ") for label in order[:12]]
     assert places == sorted(places)
     assert "12 of 20 labels, lowest AP first" in text
-    assert f"│ {names[order[-1]]} " not in text
+    assert f"{names[order[-1]]} " not in text
+
+
+def test_the_tables_fit_on_80_columns() -> None:
+    scores, targets, _ = draw(labels=14)
+    names = [f"a label with a name that is long, number {label}" for label in range(13)] + ["ant"]
+    rows = per_label_rows(scores, targets, names, [0.5] * 14, [1_000_000] * 14)
+    stream = io.StringIO()
+    print_tables(multilabel_metrics(scores, targets), rows, console_module.Console(file=stream, width=80))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    head = next(line for line in lines if line.startswith("label"))
+    assert head.split() == ["label", "train", "images", "AP", "precision", "recall", "F1", "threshold"]
+    table = lines[lines.index(head) + 2 :][:12]
+    shown = sorted(range(14), key=lambda label: rows[label]["AP"])[:12]
+    for line, label in zip(table, shown):
+        row = rows[label]
+        numbers = [f"{row[column]:.3f}" for column in ("AP", "precision", "recall", "F1", "threshold")]
+        assert line.split()[-7:] == ["1000000", str(row["positives"]), *numbers]
+    groups = [line for line in lines if line.startswith("│")]
+    values = " ".join(line.split("│")[2].strip() for line in groups).replace("\u00a0", " ").split()
+    assert len(values) % 2 == 0
+    assert all(float(number) >= 0 for number in values[1::2])
+    for line in groups:
+        assert len(line.split("│")[2].replace("\u00a0", " ").split()) % 2 == 0, "a name is parted from its number"
 
 
 def test_interval_of_the_mean(tmp_path: Path) -> None:
     metrics, text = report(tmp_path, *draw(), resamples=20)
     assert metrics["mAP_low"] < metrics["mAP"] < metrics["mAP_high"]
-    assert f"mAP_low {metrics['mAP_low']:.4f}" in text
+    assert f"mAP_low\u00a0{metrics['mAP_low']:.4f}" in text
     with pytest.raises(ValueError, match="set resamples to 0"):
         report(tmp_path, *draw(), resamples=20, kind="voc2012")
 
