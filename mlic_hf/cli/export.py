@@ -53,9 +53,9 @@ def main(given: Sequence[str] | None = None) -> None:
         raise ValueError(f"--output is {arguments.output}; a .onnx file was expected.")
     from mlic_hf.methods.saved_model import load_saved
     from mlic_hf.runs.exporting import export
-    from mlic_hf.runs.tagging import find_images
+    from mlic_hf.runs.picture_sources import find_pictures
 
-    pictures = find_images(arguments.pictures)
+    pictures = [picture.source() for picture in find_pictures(arguments.pictures)]
     model = load_saved(arguments.model, "model").eval()
     precision = arguments.quantize or ("float16" if arguments.half else "float32")
     difference = export(model, arguments.output, pictures, precision, arguments.inside, arguments.opset)

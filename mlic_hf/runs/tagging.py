@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,130 +9,153 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mlic_hf.data import LabelSpace, read_image
+from mlic_hf.modeling import MultiLabelImageProcessor
+from mlic_hf.runs.picture_sources import Picture
 
 
 @dataclass(frozen=True)
 class Tagged:
-    """One picture: its labels with their scores, highest first, or why it could not be read."""
+    """One picture: its labels with their scores, highest first, or why it could not be read.
+
+    Attributes:
+        file: its name.
+        labels: {"label", "score"}, highest first.
+        error: the reason, or None.
+        embedding: the mean of its feature map, of unit length; None where nobody asked for it.
+    """
 
     file: str
     labels: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+    embedding: list[float] | None = None
 
     def as_row(self) -> dict[str, Any]:
         """What a line of JSONL says: file and labels, or file and error."""
-        said: dict[str, Any] = {"labels": self.labels} if self.error is None else {"error": self.error}
-        return {"file": self.file, **said}
+        if self.error is not None:
+            return {"file": self.file, "error": self.error}
+        more = {} if self.embedding is None else {"embedding": self.embedding}
+        return {"file": self.file, "labels": self.labels, **more}
 
 
-def find_images(patterns: Sequence[str | Path]) -> list[Path]:
-    """The image files that are meant, each once, in the order of the patterns.
+class PreparedPictures(Dataset):
+    """The pixels of every picture as a model sees them, or the reason why there are none."""
 
-    Raises:
-        FileNotFoundError: for a pattern without an image.
-    """
-    found: dict[Path, None] = {}
-    for pattern in map(str, patterns):
-        path = Path(pattern)
-        if path.is_dir():
-            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
-        elif path.is_file():
-            matches = [path]
-        else:
-            matches = sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).suffix.lower() in ENDINGS)
-        if not matches:
-            raise FileNotFoundError(f"{pattern} is no image, and no folder or pattern that holds one.")
-        found |= dict.fromkeys(matches)
-    return list(found)
+    def __init__(self, pictures: Sequence[Picture], processor: MultiLabelImageProcessor) -> None:
+        self.pictures = pictures
+        self.processor = processor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> np.ndarray | str:
+        """(3, S, S) float32, or a sentence."""
+        picture = self.pictures[index]
+        try:
+            return self.processor(read_image(picture.source(), picture.name))["pixel_values"][0]
+        except (ValueError, OSError) as error:
+            return str(error)
+
+
+def _batch(rows: list[np.ndarray | str]) -> tuple[torch.Tensor | None, list[str | None]]:
+    """The pixels that there are, and for every row its error or None."""
+    pixels = [row for row in rows if not isinstance(row, str)]
+    stacked = torch.from_numpy(np.stack(pixels)) if pixels else None
+    return stacked, [row if isinstance(row, str) else None for row in rows]
 
 
 def tag(
     model: Any,
-    files: Sequence[Path],
+    pictures: Sequence[Picture],
     *,
     threshold: float | None = None,
     top_k: int | None = None,
     batch_size: int = 32,
-    boxes: dict[Path, Path] | None = None,
+    num_workers: int = 0,
+    embeddings: bool = False,
+    boxes: dict[Picture, Path] | None = None,
 ) -> Iterator[Tagged]:
     """Every picture with its labels, in order.
 
     Args:
         model: in evaluation mode; runs where it lies.
-        files: the pictures.
+        pictures: of `find_pictures`.
         threshold: one for all labels; None takes the model's own, else 0.5.
         top_k: the k highest labels instead of those above a threshold.
         batch_size: pictures at once.
+        num_workers: processes that read and prepare pictures.
+        embeddings: also the mean of the feature map, of unit length.
         boxes: picture to the file that shows the boxes and key points of its labels; needs class maps.
 
     Raises:
         ValueError: boxes of a model without class maps.
     """
-    import torch
-
-    from mlic_hf.data import LabelSpace
-    from mlic_hf.modeling import MultiLabelImageProcessor
-
     if boxes and not hasattr(model, "localize"):
         raise ValueError(f"Boxes need class maps, which {type(model).__name__} does not have; use a Linear model.")
     names = LabelSpace.from_config(model.config).names
-    processor = MultiLabelImageProcessor.for_model(model)
     own = model.config.thresholds if threshold is None else None
     thresholds = own or [0.5 if threshold is None else threshold] * len(names)
-    for start in range(0, len(files), batch_size):
-        chunk = files[start : start + batch_size]
-        pictures, errors = read_all(chunk)
-        rows: Iterator[Any] = iter(())
-        if pictures:
-            pixels = processor(list(pictures.values()), return_tensors="pt")["pixel_values"].to(model.device)
+    prepared = PreparedPictures(pictures, MultiLabelImageProcessor.for_model(model))
+    more: dict[str, Any] = {"prefetch_factor": 4} if num_workers else {}
+    loader: Any = DataLoader(prepared, batch_size, collate_fn=_batch, num_workers=num_workers, **more)
+    left = iter(pictures)
+    for pixels, errors in loader:
+        chunk = [next(left) for _ in errors]
+        scores: Iterator[list[float]] = iter(())
+        vectors: Iterator[list[float]] = iter(())
+        if pixels is not None:
+            pixels = pixels.to(model.device, model.dtype, non_blocking=True)
             with torch.inference_mode():
-                rows = iter(model(pixels).logits.float().sigmoid().cpu())
+                output = model(pixels, output_feature_map=embeddings)
+            scores = iter(output.logits.float().sigmoid().tolist())
+            if embeddings:
+                vectors = iter(unit_means(output.feature_map).tolist())
             if boxes:
-                _draw(model, pixels, pictures, thresholds, boxes)
-        for path in chunk:
-            if path in errors:
-                yield Tagged(str(path), error=errors[path])
+                _draw(model, pixels, [p for p, error in zip(chunk, errors) if error is None], thresholds, boxes)
+        for picture, error in zip(chunk, errors):
+            if error is not None:
+                yield Tagged(picture.name, error=error)
             else:
-                yield Tagged(str(path), choose(next(rows), names, thresholds, top_k))
+                chosen = choose(next(scores), names, thresholds, top_k)
+                yield Tagged(picture.name, chosen, embedding=next(vectors, None))
 
 
-def read_all(files: Sequence[Path]) -> tuple[dict[Path, Any], dict[Path, str]]:
-    """The pictures that can be read, and why the others cannot."""
-    from mlic_hf.data import read_image
-
-    pictures, errors = {}, {}
-    for path in files:
-        try:
-            pictures[path] = read_image({"path": str(path), "bytes": None}, str(path))
-        except ValueError as error:
-            errors[path] = str(error)
-    return pictures, errors
+def unit_means(feature_map: torch.Tensor) -> torch.Tensor:
+    """Mean over places of a map (B, D, h, w), of unit length: (B, D) float32; products of two are cosines."""
+    return torch.nn.functional.normalize(feature_map.float().mean(dim=(2, 3)), dim=1)
 
 
-def choose(scores: Any, names: Sequence[str], thresholds: Any, top_k: int | None) -> list[dict[str, Any]]:
+def choose(
+    scores: Sequence[float], names: Sequence[str], thresholds: Sequence[float], top_k: int | None
+) -> list[dict[str, Any]]:
     """The labels of one image with their scores, highest first."""
-    ranked = sorted(range(len(names)), key=lambda label: -float(scores[label]))
-    kept = ranked[:top_k] if top_k is not None else [i for i in ranked if scores[i] >= thresholds[i]]
-    return [{"label": names[i], "score": round(float(scores[i]), 4)} for i in kept]
+    kept: list[int] = [label for label, score in enumerate(scores) if top_k is not None or score >= thresholds[label]]
+    kept.sort(key=lambda label: -scores[label])
+    return [{"label": names[label], "score": round(scores[label], 4)} for label in kept[:top_k]]
 
 
-def box_files(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
+def box_files(pictures: Sequence[Picture], folder: Path) -> dict[Picture, Path]:
     """A file of its own for every picture: its stem, with a hash of the path where pictures share one."""
-    stems = Counter(path.stem.casefold() for path in files)
+    stems = Counter(Path(picture.name).stem.casefold() for picture in pictures)
     named = {}
-    for path in files:
+    for picture in pictures:
+        path = Path(picture.name)
         stem = path.stem
         if stems[stem.casefold()] > 1:
             where = str(path.absolute()).encode("utf-8", "surrogateescape")
             stem += "-" + hashlib.blake2b(where, digest_size=6).hexdigest()
-        named[path] = folder / f"{stem}.png"
+        named[picture] = folder / f"{stem}.png"
     return named
 
 
-def _draw(model: Any, pixels: Any, pictures: dict[Path, Any], thresholds: Any, boxes: dict[Path, Path]) -> None:
+def _draw(model: Any, pixels: Any, pictures: Sequence[Picture], thresholds: Any, boxes: dict[Picture, Path]) -> None:
     from mlic_hf.reports.boxes import draw_boxes
 
-    for (path, picture), found in zip(pictures.items(), model.localize(pixels, thresholds=thresholds)):
-        boxes[path].parent.mkdir(parents=True, exist_ok=True)
-        draw_boxes(picture, found, model.config.image_size).save(boxes[path])
+    for picture, found in zip(pictures, model.localize(pixels, thresholds=thresholds)):
+        boxes[picture].parent.mkdir(parents=True, exist_ok=True)
+        image = read_image(picture.source(), picture.name)
+        draw_boxes(image, found, model.config.image_size).save(boxes[picture])

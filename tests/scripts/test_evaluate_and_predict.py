@@ -23,6 +23,7 @@ from mlic_hf.export import checkpoint_scores
 from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.runs import tagging
 from mlic_hf.runs.data import Data
+from mlic_hf.runs.picture_sources import Picture
 
 
 def call(module: object, monkeypatch: pytest.MonkeyPatch, *flags: object) -> None:
@@ -119,7 +120,7 @@ def test_predict_uses_the_tuned_thresholds_or_one_of_your_own(
 @pytest.mark.parametrize(
     "flags, error, message",
     [
-        (["nothing_*.jpg"], FileNotFoundError, "is no image, and no folder or pattern"),
+        (["nothing_*.jpg"], FileNotFoundError, "is no image, and no folder, pattern, list"),
         (["{picture}", "--output", "tags.xml"], ValueError, r"tags\.xml; a \.jsonl or \.csv"),
         (["{picture}", "--boxes", "drawn"], ValueError, "Boxes need class maps"),
         (["{picture}", "--resume"], ValueError, "give it with --output"),
@@ -240,15 +241,15 @@ class TestOutput:
         output, whole = tmp_path / "tags.jsonl", tmp_path / "whole.jsonl"
         flags = [str(folder / "train"), "--model", str(distilled[0] / "student"), "--batch_size", "4"]
         predict.main([*flags, "--output", str(whole)])
-        real, seen = tagging.read_all, []
+        real, seen = tagging.read_image, []
 
-        def stops(files: Any) -> Any:
-            if len(seen) == 3:
+        def stops(source: Any, name: str) -> Any:
+            if len(seen) == 14:
                 raise KeyboardInterrupt
-            seen.append(files)
-            return real(files)
+            seen.append(name)
+            return real(source, name)
 
-        monkeypatch.setattr(tagging, "read_all", stops)
+        monkeypatch.setattr(tagging, "read_image", stops)
         with pytest.raises(KeyboardInterrupt):
             predict.main([*flags, "--output", str(output)])
         assert not output.exists()
@@ -260,14 +261,14 @@ class TestOutput:
         with pytest.raises(ValueError, match=r"begun with other settings \(top_k\)"):
             predict.main([*flags, "--output", str(output), "--resume", "--top_k", "2"])
         seen.clear()
-        monkeypatch.setattr(tagging, "read_all", lambda files: (seen.append(files), real(files))[1])
+        monkeypatch.setattr(tagging, "read_image", lambda source, name: (seen.append(name), real(source, name))[1])
         predict.main([*flags, "--output", str(output), "--resume"])
         assert output.read_text() == whole.read_text()
-        assert sum(map(len, seen)) == 24 - 12
+        assert len(seen) == 24 - 12
         assert not journal.exists()
 
     def test_pictures_of_one_name_get_boxes_of_their_own(self, tmp_path: Path) -> None:
-        files = [Path("a/x.jpg"), Path("b/x.jpg"), Path("a/X.png"), Path("a/y.jpg")]
+        files = [Picture(name) for name in ("a/x.jpg", "b/x.jpg", "a/X.png", "a/y.jpg")]
         named = tagging.box_files(files, tmp_path)
         assert len({str(path).casefold() for path in named.values()}) == 4
         assert named[files[3]] == tmp_path / "y.png"
