@@ -28,6 +28,7 @@ VERBS = {
     "export": "write a model as an ONNX file, in half or int8 on request",
     "push": "check a model, write its card, publish it",
     "convert_checkpoint": "convert a published checkpoint of the originals",
+    "env": "versions and devices, for a report of a problem",
 }
 
 
