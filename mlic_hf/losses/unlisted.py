@@ -22,7 +22,7 @@ def split_cells(targets: Tensor, like: Tensor, unlisted: int = 0) -> Cells:
     """Tell positive, negative and unlisted cells.
 
     Args:
-        targets: (B, C) in {0, 1, -1}.
+        targets: (B, C) in {0, 1, -1}; what is below -1 takes no part, whatever `unlisted` is.
         like: the scores, whose shape the targets must have.
         unlisted: what the targets say of a cell that nobody listed. 0: every negative is only assumed, and a -1
             takes no part, as in every other loss. -1: a 0 is a negative that somebody has seen.
@@ -38,4 +38,5 @@ def split_cells(targets: Tensor, like: Tensor, unlisted: int = 0) -> Cells:
     positive, negative = targets > 0, targets == 0
     if unlisted == 0:
         return Cells(positive, negative & ~negative, negative, known)
-    return Cells(positive, negative, ~known, known | ~known)
+    there = targets >= -1
+    return Cells(positive, negative, there & ~known, there)

@@ -40,10 +40,10 @@ class EvenSampler(Sampler[int]):
 
 
 class UnlabelledRepeats(Dataset):
-    """A dataset with its images again behind its end, all of whose labels are unknown (-1).
+    """A dataset with its images again behind its end, whose labels are -2: not there, which is less than unknown (-1).
 
-    No loss and no count looks at such an image, so the global batch is the one that a single process has. Batch
-    normalisation that is not frozen does see it.
+    No loss looks at such an image, not even one that learns from unknown labels, and no count, so the global batch is
+    the one that a single process has. Batch normalisation that is not frozen does see it.
 
     Args:
         dataset: rows with `labels`.
@@ -68,4 +68,4 @@ class UnlabelledRepeats(Dataset):
         if index < len(self.dataset):
             return self.dataset[index]
         row = self.dataset[index - len(self.dataset)]
-        return {**row, "labels": torch.full_like(row["labels"], -1.0)}
+        return {**row, "labels": torch.full_like(row["labels"], -2.0)}

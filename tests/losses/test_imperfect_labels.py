@@ -27,6 +27,10 @@ FOR_UNLISTED = [
 def test_what_is_not_listed_may_be_written_0_or_unknown(loss) -> None:
     unknown = Y.masked_fill(Y == 0, -1)
     torch.testing.assert_close(loss(Z, unknown, unlisted=-1, reduction="sum"), loss(Z, Y, reduction="sum"))
+    more = torch.cat([unknown, torch.full_like(unknown[:1], -2)])  # an image that is not there
+    for unlisted in (0, -1):
+        told = loss(torch.cat([Z, Z[:1]]), more, unlisted=unlisted, reduction="sum")
+        torch.testing.assert_close(told, loss(Z, unknown, unlisted=unlisted, reduction="sum"))
 
 
 @pytest.mark.parametrize("loss", FOR_UNLISTED)

@@ -95,9 +95,10 @@ def test_factors_are_one_an_image() -> None:
         arguments(Path("x"), repeat_threshold=0.0)
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unlisted", [0, -1])
+def test_two_processes_equal_one(unlisted: int, tmp_path: Path) -> None:
     for processes in (1, 2):
-        launch(_in_process, (str(tmp_path), processes), processes)
+        launch(_in_process, (str(tmp_path), processes, unlisted), processes)
     one, *two = [torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1")]
     start = tiny_linear().state_dict()
     assert max((one["weights"][name] - tensor).abs().max() for name, tensor in start.items()) > 1e-3
@@ -107,8 +108,14 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
             torch.testing.assert_close(found["weights"][name], tensor, rtol=0, atol=1e-5)
 
 
-def _in_process(folder: str, processes: int) -> None:
-    trainer = make(Path(folder) / f"run-{processes}", per_device_train_batch_size=8 // processes)
+def _in_process(folder: str, processes: int, unlisted: int) -> None:
+    method = SupervisedConfig(class_weights="balanced")
+    if unlisted == -1:  # what fills up the last batch is no image of unlisted labels
+        method = SupervisedConfig(loss="em", settings={"unlisted": -1})
+    trainer = make(Path(folder) / f"run-{processes}", method, per_device_train_batch_size=8 // processes)
+    if unlisted == -1:
+        for row in trainer.train_dataset.rows if processes == 1 else trainer.train_dataset.dataset.rows:
+            row["ignored"] = [label for label in range(1, len(NAMES)) if label not in row["labels"]]
     assert trainer.args.world_size == processes
     trainer.train()
     losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
