@@ -123,6 +123,12 @@ class MultiLabelTrainingArguments(TrainingArguments):
         """One process uses one GPU: transformers would cut its batch for all that it sees, unknown to the counts."""
         return min(super().n_gpu, 1)
 
+    @property
+    def device(self) -> torch.device:
+        """Without a number where it is a CPU: older transformers load optimizers to "cpu:0", which torch cannot do."""
+        found = super().device
+        return torch.device("cpu") if found.type == "cpu" else found
+
     @classmethod
     def of(cls, args: TrainingArguments) -> MultiLabelTrainingArguments:
         """Plain TrainingArguments as these: their values, and of the library's own fields those that add nothing."""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from mlic_hf.methods.base import MethodBatch, Objective, Weighted
 from mlic_hf.methods.supervised import BinaryCrossEntropy
@@ -61,6 +62,13 @@ def test_one_process_uses_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     trainer = make_trainer(tmp_path)
     assert trainer.args.n_gpu == 1
     assert trainer.args.train_batch_size == 8
+
+
+def test_a_cpu_has_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"here": torch.device("cpu", 1), "there": torch.device("cuda", 1)}
+    for place, expected in (("here", "cpu"), ("there", "cuda:1")):
+        monkeypatch.setattr(TrainingArguments, "device", property(lambda self, place=place: found[place]))
+        assert str(arguments(tmp_path).device) == expected
 
 
 def test_launchers_that_cut_parameters_are_refused() -> None:
