@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ COMPUTED_KEYS = ("relative_position_index", "attn_mask", "num_batches_tracked")
 def timm_problem(error: Exception) -> str:
     """Why timm did not import, in a sentence: it is missing, or something in it or below it is broken."""
     if isinstance(error, ModuleNotFoundError) and error.name == "timm":
-        return "This backbone comes from timm, which is not installed: pip install 'timm>=1.0.24'."
+        return "This backbone comes from timm, which is not installed: pip install 'timm>=1.0.31'."
     return (
         f"This backbone comes from timm, which is installed but does not import ({type(error).__name__}: {error}). "
         "Look for versions of torch, torchvision and timm that belong together."
@@ -136,7 +137,14 @@ def read_pretrained(config: MultiLabelConfig, pretrained: bool | str | os.PathLi
 
 
 def _check_file(net: Any, path: str, name: str) -> None:
-    found = {key for key in load_state_dict(path) if not key.endswith(COMPUTED_KEYS)}
+    try:
+        stored = load_state_dict(path, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        raise ValueError(
+            f"{path} could not be read as weights alone: it is damaged, or holds objects that run code when they are "
+            "loaded. Where it was made, save the weights with safetensors.torch.save_file."
+        ) from None
+    found = {key for key in stored if not key.endswith(COMPUTED_KEYS)}
     wanted = {key for key in net.state_dict() if not key.endswith(COMPUTED_KEYS)}
     missing = sorted(wanted - found)
     extra = sorted(key for key in found - wanted if not key.startswith(classifier_names(net)))
