@@ -70,6 +70,7 @@ class CardFacts:
         requirements: what must be installed, as for pip.
         pictures: files of the folder that a card shows.
         pipeline: the task of the pipeline that travels with the model.
+        quantized_with: the library that converted the weights ("torchao", "bitsandbytes"), by its name for pip.
     """
 
     repo_id: str | None = None
@@ -96,6 +97,7 @@ class CardFacts:
     requirements: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
     pipeline: str | None = None
+    quantized_with: str | None = None
 
     @property
     def name(self) -> str:
@@ -183,6 +185,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
     run = publishable(read_json(folder / "run.json"), folder)  # an older one may hold anything
     settings = run.get("resolved") or {}
     thresholds = config.get("thresholds")
+    quantized_with = (config.get("quantization_config") or {}).get("quant_method")
     found = CardFacts(
         model_type=config.get("model_type"),
         architecture=(config.get("architectures") or [None])[0],
@@ -204,8 +207,9 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         weights=read_json(folder / "weights.json"),
         license=run.get("license"),
         base_model=base_model(config.get("backbone"), settings),
-        requirements=requirements(),
+        requirements=requirements(quantized_with),
         pictures=tuple(name for name in PICTURES if (folder / name).is_file()),
+        quantized_with=quantized_with,
         pipeline=next(iter(config.get("custom_pipelines") or {}), None),
     )
     return merge_facts(found, facts)
@@ -224,15 +228,16 @@ def base_model(backbone: str | None, settings: Mapping[str, Any]) -> str | None:
     return str(name) if name else None
 
 
-def requirements() -> tuple[str, ...]:
+def requirements(quantized_with: str | None = None) -> tuple[str, ...]:
     """What a published model needs, with the oldest versions that this library supports, as pip takes them."""
+    wanted = REQUIRED if quantized_with is None else (*REQUIRED, quantized_with)
     try:
         told = metadata.requires("mlic_hf") or []
     except metadata.PackageNotFoundError:
-        return REQUIRED
-    plain = [line.replace(" ", "") for line in told if ";" not in line]
+        return wanted
+    plain = [re.split(";", line)[0].replace(" ", "") for line in told]
     found = {re.split(r"[<>=!~]", line)[0]: line for line in plain}
-    return tuple(lowest_first(found.get(name, name)) for name in REQUIRED)
+    return tuple(lowest_first(found.get(name, name)) for name in wanted)
 
 
 def lowest_first(requirement: str) -> str:

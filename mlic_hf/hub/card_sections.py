@@ -30,6 +30,7 @@ def title(facts: CardFacts) -> list[str]:
         "Parameters": facts.parameters and f"{facts.parameters / 1e6:.1f} M",
         "Trained with": METHOD_NAMES.get(facts.method or "", facts.method),
         "Weights": weights_sentence(facts.weights),
+        "Quantised with": facts.quantized_with,
     }
     return [f"# {facts.name}", "", told, "", *listed(rows), *([facts.origin, ""] if facts.origin else [])]
 

@@ -370,7 +370,15 @@ class MultiLabelModel(PreTrainedModel):
         self.config.auto_map = {**kept, "AutoModel": f"{module}.{type(self).__name__}"}
         pipeline = f"{MultiLabelPipeline.__module__.split('.')[-1]}.{MultiLabelPipeline.__name__}"
         self.config.custom_pipelines = {TASK: {"impl": pipeline, "pt": ["AutoModelForImageClassification"]}}
-        return super().save_pretrained(save_directory, *args, **kwargs)
+        try:
+            return super().save_pretrained(save_directory, *args, **kwargs)
+        except NotImplementedError as error:
+            if getattr(self.config, "quantization_config", None) is None:
+                raise
+            raise NotImplementedError(
+                "This model was loaded from quantised weights, which the installed transformers cannot write again: "
+                "copy the folder or repository that it came from."
+            ) from error
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """As in torch; also takes the names in a file that `save_pretrained` wrote, see `own_names`."""

@@ -79,6 +79,20 @@ def test_torchao_int8_weights(model_type: str, saved: Any) -> None:
     assert (scores(converted) - scores(model)).abs().max() < 0.01
 
 
+def test_quantised_weights_come_back_and_are_written_once(saved: Any, tmp_path: Path) -> None:
+    quantization = pytest.importorskip("torchao.quantization", reason="needs torchao")
+    from transformers import TorchAoConfig
+
+    model, folder = saved("mlic_linear")
+    config = TorchAoConfig(quantization.Int8WeightOnlyConfig())
+    converted = type(model).from_pretrained(folder, quantization_config=config)
+    converted.save_pretrained(tmp_path / "small")
+    again = type(model).from_pretrained(tmp_path / "small")
+    assert torch.equal(scores(again), scores(converted))
+    with pytest.raises(NotImplementedError, match="copy the folder or repository that it came from"):
+        again.save_pretrained(tmp_path / "again")  # transformers 5.23 has no way back
+
+
 @every_head
 def test_bitsandbytes(model_type: str, saved: Any) -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
