@@ -12,8 +12,9 @@ from tests.data.pictures import encoded, picture
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK", "YCbCr"])
 def test_every_mode_becomes_rgb(mode: str) -> None:
-    kind = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
-    image = read_image(encoded(picture().convert(mode), kind), "x")
+    shown = picture().convert(mode)
+    # Pillow before 12 writes TIFFs of YCbCr that nobody can read
+    image = read_image(shown if mode == "YCbCr" else encoded(shown, "TIFF" if mode == "CMYK" else "PNG"), "x")
     assert image.mode == "RGB"
     expected = np.asarray(picture().convert(mode).convert("RGB"), int)
     assert np.abs(np.asarray(image, int) - expected).max() == 0
