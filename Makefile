@@ -1,7 +1,9 @@
 # The two front doors are `make distill` and `make test`; every target makes its own .venv when needed.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+# what runs need, and what tests and checks need beside it
+RUN := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 # the oldest Python and the lowest versions that pyproject.toml declares, in an environment of their own
 FLOOR := .venv-floor
 FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python) $(foreach v,3.10 3.11 3.12 3.13 3,$(shell command -v python$(v))))
@@ -14,50 +16,57 @@ export PYTHONUNBUFFERED := 1
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(STAMP): pyproject.toml constraints.txt
-	@test -x $(PYTHON) || (command -v uv > /dev/null && uv venv --quiet $(VENV)) || python3 -m venv $(VENV)
-	@if command -v uv > /dev/null; then \
-	  uv pip install --quiet --python $(PYTHON) -c constraints.txt -e '.[dev]'; \
-	else \
-	  $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
-	fi
+# $(call install,PYTHON,CONSTRAINTS,EXTRA)
+define install
+@if command -v uv > /dev/null; then \
+  uv pip install --quiet --python $(1) -c $(2) -e '.[$(3)]'; \
+else \
+  $(1) -m pip install --quiet --disable-pip-version-check -c $(2) -e '.[$(3)]'; \
+fi
+endef
+
+$(PYTHON):
+	@(command -v uv > /dev/null && uv venv --quiet $(VENV)) || python3 -m venv $(VENV)
+
+$(RUN): pyproject.toml constraints.txt | $(PYTHON)
+	$(call install,$(PYTHON),constraints.txt,all)
 	@touch $@
 
+$(DEV): pyproject.toml constraints.txt | $(PYTHON)
+	$(call install,$(PYTHON),constraints.txt,dev)
+	@touch $(RUN) $@
+
 # accelerate gives a process one CPU thread unless it is told otherwise.
-distill: $(STAMP) ## train a teacher and a distilled student on the embedded data set
+distill: $(RUN) ## train a teacher and a distilled student on the embedded data set
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$$(nproc)} $(VENV)/bin/accelerate launch --quiet --config_file accelerate_config.yaml training_scripts/distill.py
 
-test: $(STAMP) ## run the tests (under ten minutes on two cores)
+test: $(DEV) ## run the tests (under ten minutes on two cores)
 	$(PYTHON) -m pytest -q
 
-test-slow: $(STAMP) ## run the wide grids and the full-size models
+test-slow: $(DEV) ## run the wide grids and the full-size models
 	$(PYTHON) -m pytest -q -m slow
 
 $(FLOOR)/.installed: pyproject.toml
 	@test -x $(FLOOR)/bin/python || $(FLOOR_PYTHON) -m venv $(FLOOR)
 	@sed -n '/^\[project\]/,/^\[tool/p' pyproject.toml | sed '/^low_precision/d; /^dev/d' \
 	  | grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+' | sed 's/"//; s/>=/==/' > $(FLOOR)/lowest.txt
-	@if command -v uv > /dev/null; then \
-	  uv pip install --quiet --python $(FLOOR)/bin/python -c $(FLOOR)/lowest.txt -e '.[test]'; \
-	else \
-	  $(FLOOR)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FLOOR)/lowest.txt -e '.[test]'; \
-	fi
+	$(call install,$(FLOOR)/bin/python,$(FLOOR)/lowest.txt,test)
 	@touch $@
 
 test-floor: $(FLOOR)/.installed ## run the tests with the lowest versions that are declared
 	$(FLOOR)/bin/python --version; cat $(FLOOR)/lowest.txt
 	$(FLOOR)/bin/python -m pytest -q
 
-check: $(STAMP) ## lint, format check, types
+check: $(DEV) ## lint, format check, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-format: $(STAMP) ## mend what the linter can
+format: $(DEV) ## mend what the linter can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(STAMP) ## measure against the named rivals and write docs/benchmarks.md
+bench: $(DEV) ## measure against the named rivals and write docs/benchmarks.md
 	$(PYTHON) -m benchmarks
 
 clean: ## remove what the targets made, the results in runs/ aside
