@@ -26,22 +26,24 @@ class MethodBatch:
     """One micro-batch as an objective sees it.
 
     Attributes:
-        pixel_values: (B, 3, H, W) what the student sees.
+        pixel_values: (B, 3, H, W) what the student sees; None where it starts from feature maps.
         labels: (B, C) in {1, 0, -1}; -1 takes no part.
         student: the student's outputs, with the fields the objectives asked for.
         model: the student itself.
         teacher: the teacher's outputs, or None.
         progress: the share of the run that is done, in [0, 1].
         answered: (C,) which labels the teacher answers; None for all.
+        feature_map: (B, D, h, w) what a frozen backbone gave, in place of pixel_values.
     """
 
-    pixel_values: Tensor
+    pixel_values: Any
     labels: Tensor
     student: Any
     model: Any
     teacher: Any = None
     progress: float = 0.0
     answered: Tensor | None = None
+    feature_map: Tensor | None = None
 
     def taught_labels(self, unknown: bool = False) -> Tensor:
         """The labels, with -1 also where the teacher does not answer: the cells of losses on its logits.
@@ -55,6 +57,11 @@ class MethodBatch:
         if self.answered is None:
             return labels
         return labels.masked_fill(~self.answered.to(labels.device), -1.0)
+
+    @property
+    def seen(self) -> dict[str, Tensor]:
+        """What the student starts from, by the name of its argument."""
+        return {"pixel_values": self.pixel_values} if self.feature_map is None else {"feature_map": self.feature_map}
 
 
 def known_images(labels: Tensor) -> Tensor:
@@ -77,6 +84,8 @@ class Objective(nn.Module):
     counts_labels: bool = False
     #: True where a teacher's outputs are needed
     needs_teacher: bool = False
+    #: True where the pixels themselves are needed, so that feature maps cannot stand in for them
+    needs_pixels: bool = False
 
     def count(self, labels: Tensor) -> Tensor | None:
         """What the paper divides the sum by, for these targets (B, C); None where it does not divide."""
@@ -156,6 +165,11 @@ class Method(nn.Module):
         return max(objective.views for objective in self._each())
 
     @property
+    def need_pixels(self) -> list[str]:
+        """The objectives for which feature maps of a frozen backbone cannot stand in for the pixels."""
+        return [o.name for o in self._each() if o.needs_pixels or o.needs_teacher or o.views > 1]
+
+    @property
     def couples_images(self) -> bool:
         """Whether some objective compares images, so that micro-batches are not the same as one batch."""
         return any(objective.couples_images for objective in self._each())
@@ -192,12 +206,13 @@ class Method(nn.Module):
     def look(
         self,
         model: Any,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None,
         labels: Tensor,
         second_view: Tensor | None = None,
         image_id: Sequence[str] | None = None,
         view: Sequence[int] | None = None,
         progress: float = 0.0,
+        feature_map: Tensor | None = None,
     ) -> MethodBatch:
         """A batch as the student is to see it, and what the teacher says of it.
 
@@ -209,7 +224,16 @@ class Method(nn.Module):
             image_id: the images' ids, for a teacher whose answers are looked up.
             view: which draw of each image this is, where the draws come again.
             progress: the share of the run that is done.
+            feature_map: (B, D, h, w) of a frozen backbone, in place of pixel_values.
+
+        Raises:
+            ValueError: for a batch without a view that the method needs.
         """
+        if pixel_values is None:
+            if feature_map is None or self.need_pixels:
+                wanting = f", which {', '.join(self.need_pixels)} needs." if self.need_pixels else "."
+                raise ValueError(f"The batch has no pixel_values{wanting}")
+            return MethodBatch(None, labels, None, model, progress=progress, feature_map=feature_map)
         if self.views > 1:
             if second_view is None:
                 raise ValueError("This method compares two views of an image, but the batch has no `second_view`.")
@@ -235,19 +259,22 @@ class Method(nn.Module):
         Returns:
             The loss, whose mean over processes is the global loss, and every part, detached, before its weight.
         """
+        terms = self.terms(batch, totals)
+        loss: Any = sum(weight * part for weight, part in terms.values())
+        return loss, {name: part.detach() for name, (_, part) in terms.items()}
+
+    def terms(self, batch: MethodBatch, totals: Tensor | None = None) -> dict[str, tuple[float, Tensor]]:
+        """The weight of every part at this point of the run, and the part before it; as in `forward`."""
         scale = 1 if totals is None else world_size()
         if totals is None:
             totals = self.counts(batch.labels[: len(batch.labels) // self.views])
-        parts: dict[str, Tensor] = {}
-        loss: Any = 0.0
+        terms: dict[str, tuple[float, Tensor]] = {}
         for objective, denominator in zip(self._each(), self._denominators(totals, batch.labels)):
             # A coupled objective sees all processes' images already, on every process.
             factor = 1 if objective.couples_images else scale
-            part = objective(batch) * factor / denominator.to(batch.labels.device)
             weight = self.weights[objective.name] * ramp_share(batch.progress, self.ramps[objective.name])
-            loss = loss + weight * part
-            parts[objective.name] = part.detach()
-        return loss, parts
+            terms[objective.name] = weight, objective(batch) * factor / denominator.to(batch.labels.device)
+        return terms
 
     def _denominators(self, totals: Tensor, labels: Tensor) -> list[Tensor]:
         images = totals[0].clamp_min(1.0)

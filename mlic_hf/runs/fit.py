@@ -26,6 +26,7 @@ from mlic_hf.methods.registry import FOLDERS, build_objectives, extra_objectives
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.metrics import bootstrap_map, fit_calibration, multilabel_metrics, tune_thresholds
 from mlic_hf.runs.data import Data, evaluation_set, training_set
+from mlic_hf.runs.features import kept_features
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.settings import Settings, settings_of
 from mlic_hf.training import MultiLabelTrainer
@@ -42,6 +43,7 @@ NOT_IDENTITY = {
         "report_to",
         "disable_tqdm",
         "logging_steps",
+        "feature_folder",
         "save_total_limit",
         "psd.jobs",
     ),
@@ -218,13 +220,29 @@ def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrai
     objectives += extra_objectives(run.extra_losses, student, teacher)
     method = Method(objectives, PixelSpec.of_model(student), teacher)
     seed = args.seed if args.data_seed is None else args.data_seed
-    return MultiLabelTrainer(
-        student,
-        args,
-        train_dataset=training_set(run, data, method.batch_pixels, method.views, seed),
-        eval_dataset=evaluation_set(run, data, method.pixels, run.eval_split, "eval_split"),
-        method=method,
-    )
+    train = training_set(run, data, method.batch_pixels, method.views, seed)
+    evaluated = evaluation_set(run, data, method.pixels, run.eval_split, "eval_split")
+    if run.feature_views and method.need_pixels:
+        raise ValueError(
+            f"feature_views is {run.feature_views}, but {', '.join(method.need_pixels)} of {run.method} needs the "
+            "pixels: leave it 0, or give it to the teacher's own training (teacher_run)."
+        )
+    if run.feature_views:
+        train, evaluated = frozen_features(settings, data, student, train, evaluated)
+    return MultiLabelTrainer(student, args, train_dataset=train, eval_dataset=evaluated, method=method)
+
+
+def frozen_features(settings: Settings, data: Data, student: Any, train: Any, evaluated: Any) -> tuple[Any, Any]:
+    """The two data sets as feature maps of the student's backbone, which is frozen by this."""
+    run, size = settings.run, settings.training.per_device_eval_batch_size
+    folder = Path(run.feature_folder or Path(settings.training.output_dir) / "features")
+    views = 1 if train.transform.config.deterministic else run.feature_views
+
+    def kept(images: Any, split: str, views: int) -> Any:
+        source = {key: data.described[key] for key in ("name", "options")} | data.described["splits"][split]
+        return kept_features(student, images, source, folder, views, size)
+
+    return kept(train, run.train_split, views), kept(evaluated, run.eval_split, 1)
 
 
 def score(trainer: MultiLabelTrainer, dataset: Any, prefix: str) -> tuple[Any, Any, dict[str, float]]:

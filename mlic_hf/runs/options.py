@@ -77,6 +77,18 @@ class RunOptions:
         default_factory=dict, metadata={"help": 'further fields of its config, e.g. {"hidden_size": 256}'}
     )
 
+    # Heads on a frozen backbone
+    feature_views: int = field(
+        default=0,
+        metadata={
+            "help": "train the head alone, on feature maps of the frozen backbone, computed once for so many draws "
+            "of each image; 0 for the whole network on pixels"
+        },
+    )
+    feature_folder: str | None = field(
+        default=None, metadata={"help": "where feature maps are kept; null for a folder in output_dir"}
+    )
+
     # Teachers and what they are compared with
     teacher: str | None = field(
         default=None,
@@ -124,5 +136,7 @@ class RunOptions:
             raise ValueError(
                 "cache_images keeps every image in memory and streaming none of them: set one of the two."
             )
+        if self.feature_views < 0:
+            raise ValueError(f"feature_views is {self.feature_views}; it is a number of draws, or 0.")
         if self.normalization not in ("backbone", "none"):
             raise ValueError(f"normalization is {self.normalization!r}; it is backbone or none.")

@@ -80,6 +80,9 @@ class MultiLabelTrainingArguments(TrainingArguments):
     ema_warmup: bool = field(
         default=True, metadata={"help": "the decay rises as (1 + step) / (10 + step), so that short runs have one"}
     )
+    gradient_norms: bool = field(
+        default=False, metadata={"help": "log the norm of each loss's gradient on an epoch's first batch"}
+    )
     batch_norm: str = field(default="train", metadata={"help": "train (each process its own), frozen or sync"})
     mixup_alpha: float = field(
         default=0.0, metadata={"help": "mix the images of a batch and their labels, Beta(alpha, alpha); 0 for none"}

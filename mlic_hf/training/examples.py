@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mlic_hf.data import (
+    FeatureMaps,
     LabelSpace,
     MultiLabelDataset,
     TransformConfig,
@@ -20,6 +21,9 @@ from mlic_hf.data import (
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.teacher_cache import CachedTeacher
 from mlic_hf.methods.views import PixelSpec
+
+#: what an example may hold for a model to start from
+STARTS = ("pixel_values", "feature_map")
 
 
 def training_examples(
@@ -82,10 +86,10 @@ def of_rows(rows: Any, labels: Sequence[str], pixels: PixelSpec, transform: Any,
 
 
 def gives_examples(data: Any) -> bool:
-    """Whether rows are examples already: they hold `pixel_values` as a tensor."""
-    if data is None or isinstance(data, MultiLabelDataset):
+    """Whether rows are examples already: they hold a tensor that a model starts from."""
+    if data is None or isinstance(data, (MultiLabelDataset, FeatureMaps)):
         return True
     if isinstance(data, Mapping) or is_stream(data) or not len(data):
         return False
     row = data[0]
-    return isinstance(row, Mapping) and isinstance(row.get("pixel_values"), torch.Tensor)
+    return isinstance(row, Mapping) and any(isinstance(row.get(name), torch.Tensor) for name in STARTS)

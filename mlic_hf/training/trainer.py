@@ -26,7 +26,8 @@ from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import checkpoint, guards, publish
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
 from mlic_hf.training.batch_norm import prepare_batch_norm, statistics
-from mlic_hf.training.examples import evaluation_examples, taught_examples, training_examples
+from mlic_hf.training.examples import STARTS, evaluation_examples, taught_examples, training_examples
+from mlic_hf.training.gradient_norms import gradient_norms
 from mlic_hf.training.measures import image_loss, measure
 from mlic_hf.training.optimizers import adam, parameter_groups
 from mlic_hf.training.order import Order, training_order, with_fillers
@@ -105,6 +106,8 @@ class MultiLabelTrainer(Trainer):
         self._moved_once: list[tuple[Tensor, Tensor]] = []
         self._resumed: Path | None = None
         self._order: Order | None = None
+        self._looks_at_gradients = False
+        self._norms: dict[str, float] = {}  # of the epoch's first batch
         self._schedule: Any = None
         train_dataset = as_stream(train_dataset) if is_stream(train_dataset) else train_dataset
         guards.refuse_unknown_length(train_dataset, args.max_steps)
@@ -263,9 +266,12 @@ class MultiLabelTrainer(Trainer):
     ) -> Any:
         """The student answers what the objectives ask, and the method turns the answers into the loss."""
         with self.accelerator.autocast():
-            batch = self.method.look(self.model, **inputs, progress=self.state.global_step / self.state.max_steps)
-            batch.student = model(batch.pixel_values, **self.method.asks)
+            progress = self.state.global_step / self.state.max_steps
+            batch = self.method.look(self.model, inputs.pop("pixel_values", None), **inputs, progress=progress)
+            batch.student = model(**batch.seen, **self.method.asks)
             loss, parts = self.loss(batch, num_items_in_batch)
+            if self._looks_at_gradients:
+                self._note_gradients(batch, num_items_in_batch)
         _add(self._step_sums, {"": loss.detach()} | parts)
         if self.args.gradient_checkpointing:
             self._moved_once = statistics(self.model)
@@ -276,6 +282,13 @@ class MultiLabelTrainer(Trainer):
         for running, once in self._moved_once:
             running.copy_(once)
         return loss
+
+    def _note_gradients(self, batch: Any, counts: Any) -> None:
+        """Once an epoch: how hard each loss pulls at the student, by its weight."""
+        terms = self.method.terms(batch, counts)
+        weighted = {f"grad_norm_{name}": weight * part for name, (weight, part) in terms.items()}
+        self._norms = gradient_norms(weighted, self.model.parameters())
+        self._looks_at_gradients = False
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """The norm that transformers logs is also where a gradient that is not finite shows: one look a step."""
@@ -303,6 +316,7 @@ class MultiLabelTrainer(Trainer):
             # transformers' own sum begins anew in a resumed run; this one is taken up.
             logs |= {f"loss_{name}" if name else "loss": value for name, value in told.items()}
             self._sums, self._steps = {}, 0
+            logs |= self._norms
         if "loss" in logs and self.skipped_steps:
             logs["skipped_steps"] = self.skipped_steps
         super().log(logs, start_time)
@@ -323,6 +337,7 @@ class MultiLabelTrainer(Trainer):
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the order: accelerate's loaders do not reach the sampler when a resumed epoch runs on processes."""
+        self._looks_at_gradients = self.args.gradient_norms
         if self._order is not None:
             self._order.set_epoch(epoch)
 
@@ -350,16 +365,18 @@ class MultiLabelTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[Tensor | None, Any, Tensor | None]:
         """Loss, logits and labels of a batch; while training, the logits of plain and averaged weights."""
-        labels, pixels = inputs.get("labels"), inputs["pixel_values"].to(self.model.dtype)  # bf16_full_eval
+        labels = inputs.get("labels")
+        dtype = self.model.dtype  # bf16_full_eval
+        seen = {name: inputs[name].to(dtype) for name in STARTS if inputs.get(name) is not None}
         with torch.no_grad(), self.accelerator.autocast():
-            logits = model(pixels).logits.float()
+            logits = model(**seen).logits.float()
             loss = None if labels is None else image_loss(logits, labels)
             if prediction_loss_only:
                 return loss, None, None
             if self.weights.average is None or not self.is_in_train:
                 return loss, logits, labels
             with self.weights.averaged():
-                return loss, (logits, model(pixels).logits.float()), labels
+                return loss, (logits, model(**seen).logits.float()), labels
 
     def _measure(self, prediction: EvalPrediction) -> dict[str, float]:
         """The metrics of the logits; of plain and averaged weights the better ones, and what decides of both."""

@@ -19,6 +19,7 @@ class OfCuts(Objective):
     """A loss averaged over all cuts, that is over the (image, true label) pairs of the global batch."""
 
     needs = frozenset({"class_maps"})
+    needs_pixels = True
 
     def __init__(self, shared: CutAndMerge) -> None:
         super().__init__()
