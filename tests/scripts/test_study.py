@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlic_hf.cli.parsing import parse
 from mlic_hf.cli.study import main
 from mlic_hf.runs import study as studies
 from mlic_hf.runs.jobs import Job
@@ -111,3 +112,17 @@ def test_telling_of_nothing_is_refused(folder: Path, tmp_path: Path) -> None:
     flags = ["--dataset", str(folder), "--output_dir", str(tmp_path / "runs"), *FLAGS, *DECODER]
     with pytest.raises(ValueError, match="No run of this study is finished"):
         main([write(tmp_path), "--only_tell", "true", *flags])
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "benchmarks" / "studies").glob("*.yaml")), ids=str
+)
+def test_every_study_of_the_project_is_made_of_settings_that_exist(path: Path) -> None:
+    study = studies.read_study(path)
+    flags = ["--config", study.recipe, "--dataset", "photos", "--teacher", "teachers", "--output_dir", "x"]
+    _, runs = studies.jobs_of(study, parse("", "supervised", flags))
+    assert list(runs) == ["baseline", *study.variants]
+    wanted = {
+        json.dumps(job.settings.values, sort_keys=True, default=str) for jobs in runs.values() for job in jobs.values()
+    }
+    assert len(wanted) == len(runs) * len(study.seeds)
