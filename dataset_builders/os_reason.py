@@ -1,4 +1,4 @@
-"""What an operating system's error says, with its file and without its number."""
+"""What errors of others say, in one line."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def os_reason(error: OSError) -> str:
     known = (file for file in (error.filename, error.filename2) if isinstance(file, str | bytes))
     files = " and ".join(map(os.fsdecode, known))
     return (error.strerror or os.strerror(error.errno)) + (f" ({files})" if files else "")
+
+
+def one_line(error: BaseException) -> str:
+    """The words of an error of several lines, as Arrow's are."""
+    return " ".join(str(error).split())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dataset_builders.os_reason import one_line
 from dataset_builders.record import SPLIT_NAMES, SPLITS
 from dataset_builders.text_file import read_json
 
@@ -218,8 +219,8 @@ def read_shard(path: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     try:
         schema = pyarrow.parquet.read_schema(path)
         rows = pyarrow.parquet.read_table(path, columns=list(COLUMNS)).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is no whole parquet file ({error}); prepare the data set anew.") from None
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no whole parquet file ({one_line(error)}); prepare the data set anew.") from None
     if missing := {"image", *COLUMNS} - set(schema.names):
         raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}; prepare the data set anew.")
     names = _vocabulary(path, schema.metadata or {})

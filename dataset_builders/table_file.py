@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dataset_builders.os_reason import one_line
 from dataset_builders.text_file import BLANKS, read_json_lines, read_text
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -107,17 +108,17 @@ def _read_parquet(path: Path) -> tuple[list[str], list[Row]]:
     from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(path, page_checksum_verification=True)
         if pictures := [field.name for field in file.schema_arrow if _holds_bytes(field.type)]:
             raise ValueError(
                 f"{path}: the column {pictures[0]!r} holds bytes, and a table names its pictures by path; name the "
                 "file train-00000-of-00001.parquet and give its folder, if the pictures are in it."
             )
         table = file.read()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read as Parquet: {error}; write it again.") from None
-    rows = [Row(cells, f"{path}, row {number}") for number, cells in enumerate(table.to_pylist(), 1)]
-    return list(table.column_names), rows
+        columns, cells = list(table.column_names), table.to_pylist()
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet: {one_line(error)}; write it again.") from None
+    return columns, [Row(row, f"{path}, row {number}") for number, row in enumerate(cells, 1)]
 
 
 def _holds_bytes(kind: Any) -> bool:

@@ -92,6 +92,29 @@ def test_parquet(tmp_path: Path) -> None:
         labels(tmp_path / "no.parquet")
 
 
+def test_a_damaged_parquet_is_one_sentence(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "t.parquet"
+    rows = pyarrow.table({"path": ["a.jpg", "b.jpg"], "tags": [["cat", "sofa"], ["dog"]]})
+    parquet.write_table(rows, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    whole = path.read_bytes()
+    said: list[str] = []
+    for place in range(0, len(whole), 7):
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :]):
+            path.write_bytes(damaged)
+            try:
+                labels(path)
+            except ValueError as error:
+                said.append(str(error))
+    assert len(said) > 100
+    assert all(str(path) in sentence and "\n" not in sentence for sentence in said)
+    path.write_bytes(whole.replace(b"sofa", b"sofe"))
+    with pytest.raises(ValueError, match=r"t\.parquet cannot be read as Parquet: .*CRC checksum verification failed"):
+        labels(path)
+
+
 def test_a_table_a_split(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "file,x,y\na.jpg,1,0\n")
     write(tmp_path / "val.csv", "file,x,y\nb.jpg,0,1\n")
