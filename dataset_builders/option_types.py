@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -21,7 +20,7 @@ def check_options(config: Any) -> None:
     Raises:
         ValueError: an option has another type; names option, value and what was expected.
     """
-    hints = _hints(type(config))
+    hints = get_type_hints(type(config))
     for option in fields(config):
         if option.name in OF_DATASETS:
             continue
@@ -30,11 +29,6 @@ def check_options(config: Any) -> None:
         if not any(_fits(value, kind) for kind in kinds):
             expected = " or ".join(WORDS.get(kind, "a list of texts") for kind in kinds)
             raise ValueError(f"{option.name} is {value!r}; expected {expected}.")
-
-
-@lru_cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _fits(value: Any, kind: Any) -> bool:
