@@ -46,9 +46,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--embeddings", action="store_true", help="also a vector a picture, for search: its dot products are cosines"
     )
     parser.add_argument("--strict", action="store_true", help="exit status 1 when a picture could not be read")
-    parser.add_argument(
-        "--boxes", type=Path, metavar="FOLDER", help="draw a box and a key point a label; needs class maps"
-    )
+    parser.add_argument("--boxes", type=Path, metavar="FOLDER", help="draw a box and a key point a label")
     parser.add_argument("--batch_size", type=positive, default=32, help="images at once (default: 32)")
     parser.add_argument("--num_workers", type=int, default=0, help="processes that read pictures (default: 0)")
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")

@@ -20,6 +20,7 @@ from .encoder_source_mlic import EncoderSource
 from .head_mlic import Head, HeadRequest, succeed
 from .label_change_mlic import label_change
 from .labels_mlic import checked_names, label_names, sources
+from .localize_mlic import label_maps, localize_labels
 from .outputs_mlic import MultiLabelOutput, known_cell_loss
 from .pipeline_mlic import TASK, MultiLabelPipeline
 from .predictions_mlic import predicted_labels
@@ -134,6 +135,16 @@ class MultiLabelModel(PreTrainedModel):
     ) -> list[list[dict[str, Any]]]:
         """The labels of each image (B, 3, H, W) with their scores: see `predicted_labels`."""
         return predicted_labels(self.config, self(pixel_values).logits, thresholds, calibrated)
+
+    def label_maps(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, C), and where this model looks for each label, (B, C, h, w): see `label_maps`."""
+        return label_maps(self, pixel_values)
+
+    def localize(
+        self, pixel_values: Tensor, thresholds: float | Sequence[float] | None = None, box_threshold: float = 0.4
+    ) -> list[list[dict[str, Any]]]:
+        """The predicted labels of each image (B, 3, H, W) with score, key point and box: see `localize_labels`."""
+        return localize_labels(self, pixel_values, thresholds, box_threshold)
 
     def _check_request(self, request: HeadRequest) -> None:
         asked = {"attentions": request.attentions, "class_maps": request.class_maps}

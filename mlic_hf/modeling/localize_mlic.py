@@ -1,4 +1,4 @@
-"""Where the predicted labels of an image are: key points and boxes in pixels, from a model's class maps."""
+"""Where the labels of an image are: a map a label, and key points and boxes in pixels."""
 
 from __future__ import annotations
 
@@ -45,13 +45,39 @@ def places(class_maps: Tensor, size: tuple[int, int], box_threshold: float = 0.4
 
 
 @torch.no_grad()
+def label_maps(model: Any, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a model looks for each label, whichever its head.
+
+    A Linear model gives its class maps, whose mean is the logit. The others have a query a label (or a group of
+    labels): its attention to the places in the last cross-attention layer, mean over the heads. Attention says where
+    a query has looked, found or not; it sums to 1.
+
+    Args:
+        model: in evaluation mode.
+        pixel_values: (B, 3, H, W), as the model's image processor gives them.
+
+    Returns:
+        logits (B, C), and maps (B, C, h, w).
+    """
+    if "class_maps" in model.provides:
+        outputs = model(pixel_values, output_class_maps=True)
+        return outputs.logits, outputs.class_maps
+    outputs = model(pixel_values, output_attentions=True, output_feature_map=True)
+    looked = outputs.attentions[-1].mean(dim=1)  # (B, queries, h * w)
+    labels, queries = outputs.logits.shape[1], looked.shape[1]
+    if queries != labels:  # a query answers for ceil(labels / queries) labels that follow one another
+        looked = looked[:, torch.arange(labels, device=looked.device) // -(-labels // queries)]
+    return outputs.logits, looked.unflatten(2, outputs.feature_map.shape[-2:])
+
+
+@torch.no_grad()
 def localize_labels(
     model: Any, pixel_values: Tensor, thresholds: float | Sequence[float] | None = None, box_threshold: float = 0.4
 ) -> list[list[dict[str, Any]]]:
     """The predicted labels of each image with key point and box.
 
     Args:
-        model: a model with class maps, in evaluation mode.
+        model: in evaluation mode.
         pixel_values: (B, 3, H, W), as the model's image processor gives them.
         thresholds: decision thresholds on the scores, one or one a label; the config's own, else 0.5, when None.
         box_threshold: see `places`.
@@ -63,12 +89,12 @@ def localize_labels(
     Raises:
         ValueError: for a box threshold or a number of thresholds that makes no sense.
     """
-    outputs = model(pixel_values, output_class_maps=True)
-    scores = outputs.logits.float().sigmoid()
+    logits, maps = label_maps(model, pixel_values)
+    scores = logits.float().sigmoid()
     predicted = scores >= label_thresholds(model.config, thresholds).to(scores.device)
     images, labels = predicted.nonzero(as_tuple=True)
     size = (pixel_values.shape[-2], pixel_values.shape[-1])
-    points, areas = places(outputs.class_maps[images, labels], size, box_threshold)
+    points, areas = places(maps[images, labels], size, box_threshold)
     found: list[list[dict[str, Any]]] = [[] for _ in range(len(pixel_values))]
     rows = zip(images.tolist(), labels.tolist(), scores[predicted].tolist(), points.tolist(), areas.tolist())
     for image, label, score, point, area in rows:

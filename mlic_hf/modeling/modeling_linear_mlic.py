@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +10,6 @@ from .backbone_mlic import pooled
 from .base_mlic import MultiLabelModel
 from .configuration_linear_mlic import LinearConfig
 from .head_mlic import Head, HeadRequest
-from .localize_mlic import localize_labels
 
 
 class LinearHead(Head):
@@ -58,9 +56,3 @@ class LinearForImageClassification(MultiLabelModel):
 
     def build_head(self, config: LinearConfig) -> Head:
         return LinearHead(self.backbone.num_features, config)
-
-    def localize(
-        self, pixel_values: Tensor, thresholds: float | Sequence[float] | None = None, box_threshold: float = 0.4
-    ) -> list[list[dict[str, Any]]]:
-        """The predicted labels of each image (B, 3, H, W) with score, key point and box: see `localize_labels`."""
-        return localize_labels(self, pixel_values, thresholds, box_threshold)

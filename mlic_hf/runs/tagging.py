@@ -89,13 +89,8 @@ def tag(
         batch_size: pictures at once.
         num_workers: processes that read and prepare pictures.
         embeddings: also the mean of the feature map, of unit length.
-        boxes: picture to the file that shows the boxes and key points of its labels; needs class maps.
-
-    Raises:
-        ValueError: boxes of a model without class maps.
+        boxes: picture to the file that shows the boxes and key points of its labels, see `localize_labels`.
     """
-    if boxes and not hasattr(model, "localize"):
-        raise ValueError(f"Boxes need class maps, which {type(model).__name__} does not have; use a Linear model.")
     names = LabelSpace.from_config(model.config).names
     own = model.config.thresholds if threshold is None else None
     thresholds = own or [0.5 if threshold is None else threshold] * len(names)

@@ -122,7 +122,6 @@ def test_predict_uses_the_tuned_thresholds_or_one_of_your_own(
     [
         (["nothing_*.jpg"], FileNotFoundError, "is no image, and no folder, pattern, list"),
         (["{picture}", "--output", "tags.xml"], ValueError, r"tags\.xml; a \.jsonl or \.csv"),
-        (["{picture}", "--boxes", "drawn"], ValueError, "Boxes need class maps"),
         (["{picture}", "--resume"], ValueError, "give it with --output"),
     ],
 )

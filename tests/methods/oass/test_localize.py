@@ -23,6 +23,8 @@ def blob(row: int, column: int, cells: int = 8, value: float = 4.0) -> torch.Ten
 class Drawn:
     """A model that answers with given class maps."""
 
+    provides = frozenset({"class_maps"})
+
     def __init__(self, maps: torch.Tensor, logits: torch.Tensor, thresholds: Any = None) -> None:
         self.answer = SimpleNamespace(class_maps=maps, logits=logits)
         names = dict(enumerate(("ant", "bee", "cat")))
