@@ -25,6 +25,7 @@ VERBS = {
     "evaluate": "measure a saved model",
     "report": "one page on how good a model is, and against another",
     "predict": "tag pictures",
+    "demo": "a page in the browser to try a model on",
     "export": "write a model as an ONNX file, in half or int8 on request",
     "push": "check a model, write its card, publish it",
     "convert_checkpoint": "convert a published checkpoint of the originals",

@@ -21,6 +21,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         action="store_true",
         help="check the folder, show how its card would change, send nothing",
     )
+    parser.add_argument(
+        "--space", metavar="FOLDER", help="also write a Space that shows the model of --repo_id into a folder"
+    )
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--license", help="license of the weights for the card, e.g. apache-2.0")
     parser.add_argument("--message", default="Upload model", help="commit message (default: %(default)s)")
@@ -30,6 +33,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--traceback", metavar="true", help="show the traceback of an error")
     options = parser.parse_args(arguments)
+    if options.repo_id is None and options.space is not None:
+        parser.error("--space shows a model of the Hub; name it with --repo_id")
     if options.repo_id is None and not options.check_only:
         parser.error("give --repo_id to publish the model, or --check_only to look at it")
     return options
@@ -42,6 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from mlic_hf.hub.push import files_to_push
     from mlic_hf.hub.scan import refuse_private
 
+    if options.space is not None:
+        from mlic_hf.hub.space import write_space
+
+        written = write_space(options.space, options.repo_id)
+        print(f"Space of {options.repo_id} in {options.space}: {', '.join(path.name for path in written)}")
     given = {"license": options.license, "repo_id": options.repo_id}
     facts = {name: value for name, value in given.items() if value is not None}
     if options.check_only:
