@@ -158,6 +158,7 @@ def grid(study: str, parts: dict[str, Part]) -> dict[str, list[dict[str, Any]]]:
         "splc": settings("splc", threshold=[0.5, 0.6, 0.8]),
         "ll_r": settings("ll_r", largest_share=[0.01, 0.03, 0.1]),
         "ll_ct": settings("ll_ct", largest_share=[0.01, 0.03, 0.1]),
+        "ll_cp": settings("ll_cp", largest_share=[0.0003, 0.001, 0.003]),
         "zlpr": settings("zlpr"),
         "two_way": settings("two_way", temperature=[1.0, 4.0]),
     }
@@ -191,9 +192,8 @@ def train(model: Any, parts: dict[str, Part], chosen: dict[str, Any], rate: floa
             rows = order[start : start + BATCH]
             features, labels = part.features[rows], part.labels[rows]
             outputs = model(feature_map=features)
-            loss = objective(
-                MethodBatch(pixel_values=features, labels=labels, student=outputs, model=model, progress=done / steps)
-            )
+            seen = {"progress": done / steps, "image_id": [part.ids[row] for row in rows]}
+            loss = objective(MethodBatch(features, labels, outputs, model, **seen))
             count = objective.count(labels)
             loss = loss / (1 if count is None else count.clamp(min=1))
             loss = loss / known_images(labels) if weighted.per_image else loss

@@ -48,8 +48,8 @@ def large_loss_correction(
 ) -> Tensor:
     """LL-Ct: cross-entropy in which the unlisted cells of the largest losses count as positives, for this step.
 
-    Args and the rest as `large_loss_rejection`. LL-Cp, which keeps a correction for good, wants a memory of the
-    training labels and is not here.
+    Args and the rest as `large_loss_rejection`. LL-Cp keeps a correction for good: it wants a memory of
+    the training labels and is an objective (`ll_cp`).
 
     Source:
         Large Loss Matters in Weakly Supervised Multi-Label Classification (Kim et al., CVPR 2022), LL-Ct.

@@ -34,6 +34,7 @@ class MethodBatch:
         progress: the share of the run that is done, in [0, 1].
         answered: (C,) which labels the teacher answers; None for all.
         feature_map: (B, D, h, w) what a frozen backbone gave, in place of pixel_values.
+        image_id: the ids of the images, where the data has them.
     """
 
     pixel_values: Any
@@ -44,6 +45,7 @@ class MethodBatch:
     progress: float = 0.0
     answered: Tensor | None = None
     feature_map: Tensor | None = None
+    image_id: Sequence[str] | None = None
 
     def taught_labels(self, unknown: bool = False) -> Tensor:
         """The labels, with -1 also where the teacher does not answer: the cells of losses on its logits.
@@ -233,7 +235,8 @@ class Method(nn.Module):
             if feature_map is None or self.need_pixels:
                 wanting = f", which {', '.join(self.need_pixels)} needs." if self.need_pixels else "."
                 raise ValueError(f"The batch has no pixel_values{wanting}")
-            return MethodBatch(None, labels, None, model, progress=progress, feature_map=feature_map)
+            named: Any = {"feature_map": feature_map, "image_id": image_id}
+            return MethodBatch(None, labels, None, model, progress=progress, **named)
         if self.views > 1:
             if second_view is None:
                 raise ValueError("This method compares two views of an image, but the batch has no `second_view`.")
@@ -247,7 +250,7 @@ class Method(nn.Module):
             taught = self.teacher(pixel_values, self.batch_pixels, image_id=image_id, **where, **asked)
         seen = convert_pixels(pixel_values, self.batch_pixels, self.pixels)
         answered = getattr(self.teacher, "answered", None)
-        return MethodBatch(seen, labels, None, model, taught, progress, answered)
+        return MethodBatch(seen, labels, None, model, taught, progress, answered, image_id=image_id)
 
     def forward(self, batch: MethodBatch, totals: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch that the student has answered (`batch.student`), and its parts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,14 +20,17 @@ PIXELS = PixelSpec(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 COUNTS, IMAGES = torch.tensor([3, 9, 1, 5]), 12
 SETTINGS: dict[str, dict[str, Any]] = {"epr": {"settings": {"expected": 1.5}}}
 ALL = sorted(LOSSES)
+COUPLED = {"two_way", "epr", "ll_r", "ll_ct", "ll_cp"}
 Z = 2 * torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.tensor([[1.0, 0, 0, -1], [0, 1, 1, 0], [0, 0, 0, 0], [-1, -1, -1, -1], [1, 1, 0, 0], [0, 0, 0, 1]])
 
 
+IDS = [f"image {number}" for number in range(6)]
+
+
 def batch(rows: slice = slice(None), progress: float = 1.0) -> MethodBatch:
-    return MethodBatch(
-        pixel_values=Z[rows], labels=Y[rows], student=SimpleNamespace(logits=Z[rows]), model=None, progress=progress
-    )
+    student = SimpleNamespace(logits=Z[rows])
+    return MethodBatch(Z[rows], Y[rows], student, None, progress=progress, image_id=IDS[rows])
 
 
 def made(config: SupervisedConfig) -> Weighted:
@@ -44,14 +48,15 @@ def test_every_loss_has_its_key_as_name_and_a_gradient(loss: str) -> None:
     weighted = made(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})))
     assert weighted.objective.name == loss
     leaf = Z.clone().requires_grad_()
-    some = MethodBatch(pixel_values=leaf, labels=Y, student=SimpleNamespace(logits=leaf), model=None, progress=1.0)
+    some = MethodBatch(leaf, Y, SimpleNamespace(logits=leaf), None, progress=1.0, image_id=IDS)
     weighted.objective(some).backward()
     assert leaf.grad.abs().sum() > 0
     assert (leaf.grad[3] == 0).all()
-    assert list(weighted.objective.state_dict()) == []
+    remembered = ["memory.keys", "memory.corrected"] if loss == "ll_cp" else []
+    assert list(weighted.objective.state_dict()) == remembered
 
 
-@pytest.mark.parametrize("loss", sorted(set(ALL) - {"two_way", "epr", "ll_r", "ll_ct"}))
+@pytest.mark.parametrize("loss", sorted(set(ALL) - COUPLED))
 def test_sums_and_counts_add_up_over_micro_batches(loss: str) -> None:
     weighted = made(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})))
     objective = weighted.objective
@@ -60,7 +65,7 @@ def test_sums_and_counts_add_up_over_micro_batches(loss: str) -> None:
     torch.testing.assert_close(sum(parts), whole)
 
 
-@pytest.mark.parametrize("loss", ["two_way", "epr", "ll_r", "ll_ct"])
+@pytest.mark.parametrize("loss", sorted(COUPLED))
 def test_the_others_say_that_they_compare_images(loss: str) -> None:
     weighted = made(SupervisedConfig(loss=loss, **SETTINGS.get(loss, {})))
     assert weighted.objective.couples_images
@@ -117,7 +122,7 @@ def test_what_is_missing_is_said(settings: dict[str, Any], words: str) -> None:
     assert words in str(told.value)
 
 
-@pytest.mark.parametrize("settings", [{"loss": "db"}, {"class_weights": "balanced"}])
+@pytest.mark.parametrize("settings", [{"loss": "db"}, {"loss": "ll_cp"}, {"class_weights": "balanced"}])
 def test_what_follows_the_labels_of_training_waits_for_them(settings: dict[str, Any]) -> None:
     (weighted,) = supervised_objectives(SupervisedConfig(**settings), None)
     method = Method([weighted], PIXELS)
@@ -125,8 +130,36 @@ def test_what_follows_the_labels_of_training_waits_for_them(settings: dict[str, 
     with pytest.raises(ValueError, match=r"follow.* the labels of the training set: call count_labels first"):
         weighted.objective(batch())
     method.count_labels(Y.repeat(2, 1))
-    assert weighted.objective(batch()).isfinite()
     counted = supervised_objectives(SupervisedConfig(**settings), None)[0].objective
     counted.count_labels(torch.tensor([4, 4, 2, 2]), 12)
     assert torch.equal(weighted.objective(batch()), counted(batch()))
     assert not Method([made(SupervisedConfig(loss="asl"))], PIXELS).counts_labels
+
+
+def test_what_was_corrected_stays_so_and_survives_a_restart() -> None:
+    """LL-Cp by a plain loop over its paper: each step the largest losses that are left, never taken back."""
+    config = SupervisedConfig(loss="ll_cp", settings={"largest_share": 0.1, "start": 0.5})
+    objective = made(config).objective
+    torch.testing.assert_close(objective(batch(progress=0.4)), losses.binary_cross_entropy(Z, Y, reduction="sum"))
+    targets = Y.clone()
+    for step in range(3):
+        wanted = math.ceil(0.1 * int((Y >= 0).sum()))
+        left = sorted(((float(Z[i, j]), i, j) for i, j in (targets == 0).nonzero().tolist()), reverse=True)
+        for _, image, label in left[:wanted]:
+            targets[image, label] = 1
+        torch.testing.assert_close(objective(batch()), losses.binary_cross_entropy(Z, targets, reduction="sum"))
+        again = made(config).objective
+        again.load_state_dict(objective.state_dict())
+        objective = again if step == 1 else objective
+    turned = torch.arange(5, -1, -1)  # another order of the images changes nothing
+    other = MethodBatch(Z, Y[turned], SimpleNamespace(logits=Z[turned]), None, image_id=[IDS[i] for i in turned])
+    torch.testing.assert_close(objective(other), losses.binary_cross_entropy(Z, targets, reduction="sum"))
+
+
+def test_corrections_need_ids_and_known_images() -> None:
+    objective = made(SupervisedConfig(loss="ll_cp")).objective
+    with pytest.raises(ValueError, match="every example needs an `image_id`"):
+        objective(MethodBatch(Z, Y, SimpleNamespace(logits=Z), None))
+    objective.count_labels(COUNTS, 5)
+    with pytest.raises(ValueError, match="more images than the 5"):
+        objective(batch())

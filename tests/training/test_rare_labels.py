@@ -29,6 +29,11 @@ RARE: dict[str, Any] = {
     "logging_strategy": "steps",
     "logging_steps": 1,
 }
+METHODS = {
+    "bce": SupervisedConfig(class_weights="balanced"),
+    "em": SupervisedConfig(loss="em", settings={"unlisted": -1}),
+    "ll_cp": SupervisedConfig(loss="ll_cp", settings={"largest_share": 0.05}),
+}
 
 
 def make(folder: Path, method: Any = None, **changes: Any) -> MultiLabelTrainer:
@@ -95,10 +100,10 @@ def test_factors_are_one_an_image() -> None:
         arguments(Path("x"), repeat_threshold=0.0)
 
 
-@pytest.mark.parametrize("unlisted", [0, -1])
-def test_two_processes_equal_one(unlisted: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("loss", ["bce", "em", "ll_cp"])
+def test_two_processes_equal_one(loss: str, tmp_path: Path) -> None:
     for processes in (1, 2):
-        launch(_in_process, (str(tmp_path), processes, unlisted), processes)
+        launch(_in_process, (str(tmp_path), processes, loss), processes)
     one, *two = [torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1")]
     start = tiny_linear().state_dict()
     assert max((one["weights"][name] - tensor).abs().max() for name, tensor in start.items()) > 1e-3
@@ -108,12 +113,10 @@ def test_two_processes_equal_one(unlisted: int, tmp_path: Path) -> None:
             torch.testing.assert_close(found["weights"][name], tensor, rtol=0, atol=1e-5)
 
 
-def _in_process(folder: str, processes: int, unlisted: int) -> None:
-    method = SupervisedConfig(class_weights="balanced")
-    if unlisted == -1:  # what fills up the last batch is no image of unlisted labels
-        method = SupervisedConfig(loss="em", settings={"unlisted": -1})
+def _in_process(folder: str, processes: int, loss: str) -> None:
+    method = METHODS[loss]
     trainer = make(Path(folder) / f"run-{processes}", method, per_device_train_batch_size=8 // processes)
-    if unlisted == -1:
+    if loss == "em":  # what fills up the last batch is no image of unlisted labels
         for row in trainer.train_dataset.rows if processes == 1 else trainer.train_dataset.dataset.rows:
             row["ignored"] = [label for label in range(1, len(NAMES)) if label not in row["labels"]]
     assert trainer.args.world_size == processes
@@ -123,14 +126,15 @@ def _in_process(folder: str, processes: int, unlisted: int) -> None:
     torch.save(kept, Path(folder) / f"{processes}-{trainer.args.process_index}.pt")
 
 
-def test_a_resumed_run_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loss", ["bce", "ll_cp"])
+def test_a_resumed_run_is_the_same(loss: str, tmp_path: Path) -> None:
     settings = {"num_train_epochs": 3, "save_strategy": "steps", "save_steps": 1, "save_total_limit": 20}
     settings |= {"eval_strategy": "no", "load_best_model_at_end": False}
-    whole = make(tmp_path / "whole", **settings)
+    whole = make(tmp_path / "whole", METHODS[loss], **settings)
     whole.train()
     steps = whole.state.max_steps
     middle = next(p for p in find_checkpoints(tmp_path / "whole") if p.name == f"checkpoint-{steps // 2}")
-    resumed = make(tmp_path / "resumed", **settings)
+    resumed = make(tmp_path / "resumed", METHODS[loss], **settings)
     resumed.train(resume_from_checkpoint=str(middle))
     assert resumed.state.global_step == steps
     assert same_weights(resumed.model.state_dict(), whole.model.state_dict())

@@ -11,8 +11,8 @@ CLASS_WEIGHTS = ("", "balanced", "inverse_frequency", "effective_number")
 class SupervisedConfig:
     """Settings of supervised training.
 
-    For labels that may be missing: em, wan, epr, hill, splc, ll_r, ll_ct. For rare labels: bce with class weights,
-    asl, focal, db, two_way, zlpr.
+    For labels that may be missing: em, wan, epr, hill, splc, ll_r, ll_ct, ll_cp. For rare labels: bce with class
+    weights, asl, focal, db, two_way, zlpr.
     """
 
     loss: str = field(
@@ -20,7 +20,7 @@ class SupervisedConfig:
         metadata={
             "help": "bce, asl (asymmetric), focal, soft_margin, zlpr, two_way, db (distribution-balanced), em "
             "(entropy maximisation), wan (weak assume negative), epr (expected positives), hill, splc (self-paced "
-            "correction), ll_r or ll_ct (large losses rejected or corrected)"
+            "correction), ll_r, ll_ct or ll_cp (large losses rejected, corrected, corrected for good)"
         },
     )
     gamma_neg: float = field(default=4.0, metadata={"help": "asl: focus on negatives"})

@@ -18,6 +18,7 @@ from mlic_hf.methods.supervised.imperfect import (
     SumOfCells,
 )
 from mlic_hf.methods.supervised.objectives import AsymmetricLoss, BinaryCrossEntropy, FocalLoss, SoftMargin
+from mlic_hf.methods.supervised.permanent_correction import PermanentCorrection
 from mlic_hf.modeling import MultiLabelModel
 
 # key -> (what builds the objective, the loss whose settings it takes, whether the paper's total is a batch sum)
@@ -32,6 +33,7 @@ BUILDERS: dict[str, tuple[Callable[..., Objective], Callable[..., Any], bool]] =
     "splc": (SelfPacedCorrection, losses.self_paced_correction, True),
     "ll_r": (partial(LargeLoss, "ll_r", losses.large_loss_rejection), losses.large_loss_rejection, True),
     "ll_ct": (partial(LargeLoss, "ll_ct", losses.large_loss_correction), losses.large_loss_correction, True),
+    "ll_cp": (PermanentCorrection, losses.large_loss_correction, True),
 }
 LOSSES = ("bce", "asl", "soft_margin", "db", *BUILDERS)
 GIVEN = {"logits", "targets", "reduction", "counts", "num_images", "share", "name", "loss"}
