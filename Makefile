@@ -11,7 +11,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help distill test test-slow test-floor check format bench clean
+.PHONY: help docs distill test test-slow test-floor check format bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,14 @@ format: $(DEV) ## mend what the linter can
 
 bench: $(DEV) ## measure against the named rivals and write docs/benchmarks.md
 	$(PYTHON) -m benchmarks
+
+docs: .venv-docs/.installed ## build the documentation's site in build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
+.venv-docs/.installed: docs/requirements.txt
+	@test -x .venv-docs/bin/python || python3 -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
 
 clean: ## remove what the targets made, the results in runs/ aside
 	rm -rf $(VENV) $(FLOOR) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
