@@ -18,7 +18,7 @@ from transformers import AutoModelForImageClassification, TorchAoConfig
 
 from mlic_hf.hub import push_model
 from mlic_hf.modeling import ARCHITECTURES
-from tests.hub.tiny_models import LABELS, tiny_model
+from tests.hub.tiny_models import FIELDS, LABELS, tiny_model
 
 #: one that stays, two that are new, in another order
 OTHER_LABELS = ["horse", LABELS[2], "tree", LABELS[0]]
@@ -66,7 +66,7 @@ def live(model_type: str, pixels: Tensor) -> tuple[dict[str, Any], dict[str, Ten
         return repo_of(model_type, stage)
 
     first = publish(tiny_model(model_type), "first", "supervised")
-    vectors = {"word_vectors": torch.randn(4, 5)} if model_type == "mlic_label_transformer" else {}
+    vectors = {"word_vectors": torch.randn(4, 5)} if "label_vector_size" in FIELDS[model_type] else {}
     # an adapter's folder holds no running statistics, so they must not move from here on
     tuned = load(first, labels=OTHER_LABELS, freeze_batch_norm=True, **vectors)
     told["thresholds"] = tuned.config.thresholds
