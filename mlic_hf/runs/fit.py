@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import platform
@@ -25,6 +26,7 @@ from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import FOLDERS, build_objectives, extra_objectives
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.metrics import bootstrap_map, fit_calibration, multilabel_metrics, tune_thresholds
+from mlic_hf.reports.curves_picture import draw_curves
 from mlic_hf.runs.data import Data, evaluation_set, training_set
 from mlic_hf.runs.features import kept_features
 from mlic_hf.runs.models import build_model
@@ -34,6 +36,7 @@ from mlic_hf.training.checkpoint import find_checkpoints, set_aside_unfinished
 
 logger = logging.getLogger(__name__)
 RUN = "run.json"
+CURVES = "curves.png"
 #: settings that change where or how a run is made, not what it makes
 NOT_IDENTITY = {
     *("config", "output_dir", "overwrite", "resume", "traceback", "push_to", "student_alone", "alone_run"),
@@ -187,6 +190,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         told["finished"] = True
         if main_process:
             write_run(folder, told)
+            draw(folder, told["log"])
         PartialState().wait_for_everyone()
     return told | {"folder": str(folder)}
 
@@ -286,6 +290,14 @@ def write_run(folder: Path, told: dict[str, Any]) -> None:
     plain = publishable(json.loads(json.dumps(told, default=_plain)), folder)
     temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     temporary.replace(folder / RUN)
+
+
+def draw(folder: Path, log: list[dict[str, Any]]) -> None:
+    """The picture of the run's curves beside run.json, where its model card looks for it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        logger.info("%s is not drawn: pictures need matplotlib, pip install 'mlic_hf[reports]'.", folder / CURVES)
+    elif any("loss" in line or "eval_mAP" in line for line in log):
+        draw_curves(log, folder / CURVES)
 
 
 def _plain(value: Any) -> Any:

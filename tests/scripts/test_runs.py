@@ -99,6 +99,7 @@ def test_no_file_of_a_run_holds_a_secret_or_a_private_path(
     assert len(written) > 10
     assert [path.name for path in written if token.encode() in path.read_bytes()] == []
     assert "train.py" in card
+    assert "![Loss and mAP in training](curves.png)" in card
     assert not any(str(tmp_path) in text for text in (before, card))
 
 
