@@ -36,6 +36,9 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--threshold", type=finite, help="one threshold for all labels; else the model's own, else 0.5"
     )
     parser.add_argument(
+        "--calibrated", action="store_true", help="show calibrated probabilities; the model's own thresholds stay"
+    )
+    parser.add_argument(
         "--top_k", type=positive, help="the k highest labels of an image instead of those above a threshold"
     )
     parser.add_argument("--output", type=Path, help="a .jsonl or .csv file, or a folder of shards; else the screen")
@@ -78,7 +81,7 @@ def main(given: Sequence[str] | None = None) -> None:
     pictures = find_pictures(arguments.images, arguments.column)
     model = load_saved(arguments.model, "model").eval()
     boxes = None if arguments.boxes is None else box_files(pictures, arguments.boxes)
-    how = {name: getattr(arguments, name) for name in ("threshold", "top_k", "embeddings")}
+    how = {name: getattr(arguments, name) for name in ("threshold", "top_k", "calibrated", "embeddings")}
     settings = {"model": arguments.model, "boxes": arguments.boxes and str(arguments.boxes), **how}
     how |= {"batch_size": arguments.batch_size, "num_workers": arguments.num_workers, "boxes": boxes}
     if in_shards:

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mlic_hf.data import LabelSpace, read_image
-from mlic_hf.modeling import MultiLabelImageProcessor
+from mlic_hf.modeling import MultiLabelImageProcessor, calibrated_scores
 from mlic_hf.runs.picture_sources import Picture
 
 
@@ -74,6 +74,7 @@ def tag(
     *,
     threshold: float | None = None,
     top_k: int | None = None,
+    calibrated: bool = False,
     batch_size: int = 32,
     num_workers: int = 0,
     embeddings: bool = False,
@@ -86,10 +87,15 @@ def tag(
         pictures: of `find_pictures`.
         threshold: one for all labels; None takes the model's own, else 0.5.
         top_k: the k highest labels instead of those above a threshold.
+        calibrated: show calibrated probabilities. The model's own thresholds decide on plain scores, on which they
+            were tuned; a threshold that is given decides on the scores shown.
         batch_size: pictures at once.
         num_workers: processes that read and prepare pictures.
         embeddings: also the mean of the feature map, of unit length.
         boxes: picture to the file that shows the boxes and key points of its labels, see `localize_labels`.
+
+    Raises:
+        ValueError: calibrated scores of a model without a calibration.
     """
     names = LabelSpace.from_config(model.config).names
     own = model.config.thresholds if threshold is None else None
@@ -100,13 +106,16 @@ def tag(
     left = iter(pictures)
     for pixels, errors in loader:
         chunk = [next(left) for _ in errors]
-        scores: Iterator[list[float]] = iter(())
+        answers: Iterator[tuple[list[float], list[bool]]] = iter(())
         vectors: Iterator[list[float]] = iter(())
         if pixels is not None:
             pixels = pixels.to(model.device, model.dtype, non_blocking=True)
             with torch.inference_mode():
                 output = model(pixels, output_feature_map=embeddings)
-            scores = iter(output.logits.float().sigmoid().tolist())
+            plain = output.logits.float().sigmoid()
+            shown = calibrated_scores(model.config, output.logits) if calibrated else plain
+            reached = (plain if threshold is None else shown) >= plain.new_tensor(thresholds)
+            answers = zip(shown.tolist(), reached.tolist())
             if embeddings:
                 vectors = iter(unit_means(output.feature_map).tolist())
             if boxes:
@@ -115,7 +124,7 @@ def tag(
             if error is not None:
                 yield Tagged(picture.name, error=error)
             else:
-                chosen = choose(next(scores), names, thresholds, top_k)
+                chosen = choose(*next(answers), names, top_k)
                 yield Tagged(picture.name, chosen, embedding=next(vectors, None))
 
 
@@ -125,10 +134,10 @@ def unit_means(feature_map: torch.Tensor) -> torch.Tensor:
 
 
 def choose(
-    scores: Sequence[float], names: Sequence[str], thresholds: Sequence[float], top_k: int | None
+    scores: Sequence[float], reached: Sequence[bool], names: Sequence[str], top_k: int | None
 ) -> list[dict[str, Any]]:
-    """The labels of one image with their scores, highest first."""
-    kept: list[int] = [label for label, score in enumerate(scores) if top_k is not None or score >= thresholds[label]]
+    """The labels of one image that reach their thresholds, or the k highest, with their scores, highest first."""
+    kept: list[int] = [label for label in range(len(scores)) if top_k is not None or reached[label]]
     kept.sort(key=lambda label: -scores[label])
     return [{"label": names[label], "score": round(scores[label], 4)} for label in kept[:top_k]]
 

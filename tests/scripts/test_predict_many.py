@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -192,6 +193,35 @@ def test_embeddings_are_unit_means_of_the_map(student: str, folder: Path, tmp_pa
         torch.testing.assert_close(found, expected / expected.norm(), atol=1e-5, rtol=1e-4)
     with pytest.raises(ValueError, match="--embeddings are no reading for a screen"):
         predict.main(flags)
+
+
+def test_calibrated_scores_are_shown_and_the_models_own_thresholds_stay(
+    student: str, folder: Path, tmp_path: Path
+) -> None:
+    pictures = find_pictures([folder / "validation"])
+    model = load_saved(student).eval()
+    model.config.calibration = [[2.0, -1.0]] * 5
+    plain, calibrated = list(tag(model, pictures, top_k=5)), list(tag(model, pictures, top_k=5, calibrated=True))
+    for one, other in zip(plain, calibrated):
+        logits = {x["label"]: math.log(x["score"] / (1 - x["score"])) for x in one.labels}
+        expected = {name: 1 / (1 + math.exp(1 - 2 * logit)) for name, logit in logits.items()}
+        assert {x["label"]: x["score"] for x in other.labels} == pytest.approx(expected, abs=1e-3)
+
+    def decided(**how: Any) -> list[set[str]]:
+        return [{x["label"] for x in one.labels} for one in tag(model, pictures, **how)]
+
+    assert decided() == decided(calibrated=True)
+    assert any(decided())
+    reached = [{x["label"] for x in one.labels if x["score"] >= 0.3} for one in calibrated]
+    assert decided(threshold=0.3, calibrated=True) == reached
+    model.config.calibration = None
+    with pytest.raises(ValueError, match="has no calibration"):
+        list(tag(model, pictures, calibrated=True))
+    flags = [str(folder / "validation"), "--model", student, "--calibrated", "--quiet"]
+    predict.main([*flags, "--output", str(tmp_path / "tags.jsonl")])
+    found = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text().splitlines()]
+    own = list(tag(load_saved(student).eval(), pictures, calibrated=True))
+    assert [row["labels"] for row in found] == [one.labels for one in own]
 
 
 def test_workers_change_nothing(student: str, folder: Path) -> None:
