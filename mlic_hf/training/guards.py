@@ -5,29 +5,28 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from mlic_hf.training.step_losses import StepLosses
 
 
-def refuse_non_finite(
-    step: int, parts: Mapping[str, Tensor], modules: Sequence[nn.Module], images: Sequence[str]
-) -> None:
+def refuse_non_finite(step: int, losses: StepLosses, modules: Sequence[nn.Module]) -> None:
     """Stop the run at a gradient that is not finite.
 
     Args:
         step: the number of the step, from 1.
-        parts: the loss ("") of the step, and its parts.
+        losses: the parts of the step's loss, and its images.
         modules: what is trained.
-        images: the images of the step.
 
     Raises:
         FloatingPointError: naming the step, the part of the loss or the parameters that broke, and the images.
     """
-    broken = [name for name, part in parts.items() if name and not torch.isfinite(part)]
+    broken = [name for name, part in losses.step.items() if name and not torch.isfinite(part)]
     if broken:
         what = f"The loss of step {step} is not finite ({', '.join(broken)}"
     else:
@@ -36,7 +35,7 @@ def refuse_non_finite(
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         what = f"The gradients of step {step} are not finite though its loss is (in {', '.join(names[:3])}{more}"
     raise FloatingPointError(
-        f"{what}; images: {', '.join(map(str, images)) or 'unknown'}). Lower the learning rate or the mixed "
+        f"{what}; images: {', '.join(map(str, losses.images)) or 'unknown'}). Lower the learning rate or the mixed "
         "precision, look at these images, or allow some skips (max_skipped_steps)."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from mlic_hf.training.measures import image_loss, measure
 from mlic_hf.training.optimizers import adam, parameter_groups
 from mlic_hf.training.order import Order, training_order, with_fillers
 from mlic_hf.training.schedules import one_cycle, step, steps_per_epoch
+from mlic_hf.training.step_losses import StepLosses
 from mlic_hf.training.weights import AVERAGED, PLAIN, Weights
 
 logger = logging.getLogger(__name__)
@@ -96,13 +97,9 @@ class MultiLabelTrainer(Trainer):
         args = MultiLabelTrainingArguments.of(args or MultiLabelTrainingArguments(output_dir="tmp_trainer"))
         self.args, self.wanted, self.teacher = args, method, teacher
         self.weights = Weights(args)
-        self.skipped_steps = 0
         self._own_metrics = compute_metrics
         self._seed = args.seed if args.data_seed is None else args.data_seed  # of order, augmentation and mixing
-        self._sums: dict[str, Tensor] = {}
-        self._steps = 0
-        self._step_sums: dict[str, Tensor] = {}
-        self._step_images: list[str] = []
+        self.losses = StepLosses()
         self._moved_once: list[tuple[Tensor, Tensor]] = []
         self._resumed: Path | None = None
         self._order: Order | None = None
@@ -204,8 +201,7 @@ class MultiLabelTrainer(Trainer):
                 batch["pixel_values"], batch["labels"] = mixed
         counts = sum(self.method.counts(batch["labels"].to(device)) for batch in batches)
         self.method.zero_grad()  # transformers does it for the model alone
-        self._step_sums = {}
-        self._step_images = [name for batch in batches for name in batch.get("image_id", ())]
+        self.losses.begin([name for batch in batches for name in batch.get("image_id", ())])
         return batches, self.accelerator.reduce(counts, reduction="sum")
 
     # Optimisation
@@ -272,7 +268,7 @@ class MultiLabelTrainer(Trainer):
             loss, parts = self.loss(batch, num_items_in_batch)
             if self._looks_at_gradients:
                 self._note_gradients(batch, num_items_in_batch)
-        _add(self._step_sums, {"": loss.detach()} | parts)
+        self.losses.add({"": loss.detach()} | parts)
         if self.args.gradient_checkpointing:
             self._moved_once = statistics(self.model)
         return (loss, batch.student) if return_outputs else loss
@@ -300,29 +296,24 @@ class MultiLabelTrainer(Trainer):
         own = [parameter.grad for parameter in self.method.parameters() if parameter.grad is not None]
         both = norm if not own else norm + torch.nn.utils.get_total_norm(own).to(norm.device)
         if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(both)):
-            self.skipped_steps += 1
-            if self.skipped_steps > self.args.max_skipped_steps:
-                modules = (self.model, self.method)
-                guards.refuse_non_finite(self.state.global_step + 1, self._step_sums, modules, self._step_images)
+            self.losses.skipped += 1
+            if self.losses.skipped > self.args.max_skipped_steps:
+                guards.refuse_non_finite(self.state.global_step + 1, self.losses, (self.model, self.method))
             for parameter in (*self.model.parameters(), *self.method.parameters()):
                 parameter.grad = None
             return norm
-        _add(self._sums, self._step_sums)
-        self._steps += 1
+        self.losses.take()
         if own and self.args.max_grad_norm > 0:  # transformers clips the model's; each is clipped by its own norm
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.args.max_grad_norm)
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._steps:
-            means = self.accelerator.reduce(torch.stack([s.float() for s in self._sums.values()]), reduction="mean")
-            told = dict(zip(self._sums, (means / self._steps).tolist()))
-            # transformers' own sum begins anew in a resumed run; this one is taken up.
-            logs |= {f"loss_{name}" if name else "loss": value for name, value in told.items()}
-            self._sums, self._steps = {}, 0
-            logs |= self._norms
-        if "loss" in logs and self.skipped_steps:
-            logs["skipped_steps"] = self.skipped_steps
+        if "loss" in logs:
+            # transformers' own sum begins anew in a resumed run; this one is taken up
+            told = self.losses.told(self._mean)
+            logs |= {f"loss_{name}" if name else "loss": value for name, value in told.items()} | self._norms
+            if self.losses.skipped:
+                logs["skipped_steps"] = self.losses.skipped
         super().log(logs, start_time)
 
     # What goes with the steps (called by _Hooks)
@@ -333,7 +324,7 @@ class MultiLabelTrainer(Trainer):
         trained = any(parameter.requires_grad for parameter in self.method.parameters())
         several = world_size() > 1 and trained
         self.loss = nn.parallel.DistributedDataParallel(self.method) if several else self.method
-        self._sums, self._steps, self.skipped_steps = {}, 0, 0
+        self.losses = StepLosses()
         self.weights.begin(self.model)
         if self._resumed is not None:
             self._take_up(self._resumed)
@@ -434,7 +425,7 @@ class MultiLabelTrainer(Trainer):
             best = self.state.best_model_checkpoint
             if best is not None and Path(best).is_relative_to(staging):  # where it will lie
                 self.state.best_model_checkpoint = str(staging.parent / Path(best).relative_to(staging))
-            told = self._told()
+            told = self.losses.state(self._mean)
             if self.args.should_save:
                 (written,) = staging.rglob(f"checkpoint-{step}")
                 self.state.save_to_json(str(written / "trainer_state.json"))
@@ -446,9 +437,8 @@ class MultiLabelTrainer(Trainer):
             folder = staging.parent / written.parent.relative_to(staging)
             checkpoint.rotate(folder, self.args.save_total_limit, Path(best) if best else None)
 
-    def _told(self) -> dict[str, Any]:
-        sums = {k: self.accelerator.reduce(v.float(), reduction="mean").item() for k, v in self._sums.items()}
-        return {"sums": sums, "steps": self._steps, "skipped_steps": self.skipped_steps}
+    def _mean(self, tensor: Tensor) -> Tensor:
+        return self.accelerator.reduce(tensor, reduction="mean")
 
     def _companions(self) -> nn.Module:
         return nn.ModuleDict({name.replace(".", "__"): m for name, m in self.method.companions().items()})
@@ -463,13 +453,7 @@ class MultiLabelTrainer(Trainer):
         checkpoint.load_tensors(folder / checkpoint.METHOD, self.method.objectives)
         checkpoint.load_tensors(folder / checkpoint.COMPANIONS, self._companions())
         told = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
-        self._sums = {name: torch.tensor(value, device=self.args.device) for name, value in told["sums"].items()}
-        self._steps, self.skipped_steps = told["steps"], told["skipped_steps"]
-
-
-def _add(sums: dict[str, Tensor], parts: Mapping[str, Tensor]) -> None:
-    for name, part in parts.items():
-        sums[name] = sums[name] + part if name in sums else part
+        self.losses.load(told, self.args.device)
 
 
 class _Hooks(TrainerCallback):

@@ -47,7 +47,7 @@ def test_a_gradient_that_is_not_finite_stops_with_step_parameters_and_images(tmp
 def test_a_bounded_number_of_such_steps_may_be_skipped(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, steep(1, 2), max_skipped_steps=2)
     trainer.train()
-    assert trainer.skipped_steps == 2
+    assert trainer.losses.skipped == 2
     assert trainer.state.global_step == 6
     assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
     with pytest.raises(FloatingPointError):

@@ -200,7 +200,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_part_and_images(tmp_path: Pat
 def test_a_bounded_number_of_bad_steps_may_be_skipped(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, broken_method(1, 2), max_skipped_steps=2)
     trainer.train()
-    assert trainer.skipped_steps == 2
+    assert trainer.losses.skipped == 2
     assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
     with pytest.raises(FloatingPointError):
         make_trainer(tmp_path / "third", broken_method(1, 3), max_skipped_steps=2).train()
