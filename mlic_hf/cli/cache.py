@@ -4,6 +4,9 @@ mlic cache --config voc2007/l2d --teacher runs/teacher --views 4 --output_dir ca
 mlic distill --config voc2007/l2d --teacher_cache caches/voc --output_dir runs/student
 accelerate launch -m mlic_hf.cli cache --config ... --teachers runs/teachers --method psd --output_dir caches/psd
 
+mlic cache --dataset voc2007 --unlabelled photographs/ --answers tagger.parquet --answers_are probabilities \\
+    --output_dir caches/tagger
+
 The flags of the run that shall be taught (or its --config) say which images, in which transform, size and seed of
 the draws; epoch e of that run shows view e mod V of every image. What is there already is not computed again.
 """
@@ -31,6 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", default="float16", help="float32, float16, bfloat16 or int8 (default: float16)")
     parser.add_argument("--top_k", type=int, help="keep the k largest logits of an image (default: all)")
     parser.add_argument("--max_gb", type=float, help="the most it may take; embeddings are dropped before logits")
+    parser.add_argument("--answers", help="keep a tagger's answers instead: a .parquet or .csv table (docs)")
+    parser.add_argument("--answers_are", default="logits", help="logits or probabilities (default: logits)")
     parser.add_argument("--dry_run", metavar="true", help="tell the size and write nothing")
     return parser
 
@@ -38,7 +43,12 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     given, flags = make_parser().parse_known_args(arguments)
     from mlic_hf.cli.parsing import parse
-    from mlic_hf.runs.teacher_cache import Wish, make_cache
+    from mlic_hf.runs.teacher_cache import Wish, keep_table, make_cache
+
+    settings = parse(__doc__ or "", "l2d", flags)
+    if given.answers is not None:
+        print(keep_table(settings, given.answers, given.answers_are, given.dtype))
+        return
 
     if given.views != "all" and not given.views.isdigit():
         raise ValueError(f"--views is {given.views!r}; a number was expected, or all.")
@@ -50,4 +60,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         max_gb=given.max_gb,
         dry_run=str(given.dry_run).lower() in ("true", "1", "yes"),
     )
-    make_cache(parse(__doc__ or "", "l2d", flags), wish)
+    make_cache(settings, wish)

@@ -24,6 +24,7 @@ from mlic_hf.data.stratified_split import stratified_split
 from mlic_hf.data.stream_order import StreamedRow, StreamOrder
 from mlic_hf.data.transform_config import PRESETS, TransformConfig, transform_preset
 from mlic_hf.data.view_of_epoch import view_of_epoch
+from mlic_hf.data.with_unlabelled import Unlabelled, WithUnlabelled, pictures_of
 from mlic_hf.pictures.image_reading import read_image
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "StreamOrder",
     "StreamedRow",
     "TransformConfig",
+    "Unlabelled",
+    "WithUnlabelled",
     "adapt",
     "adapt_splits",
     "as_stream",
@@ -58,6 +61,7 @@ __all__ = [
     "label_matrix",
     "mark_unlisted",
     "mixup",
+    "pictures_of",
     "read_image",
     "repeat_factors",
     "repeated_order",

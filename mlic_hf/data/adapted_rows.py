@@ -119,7 +119,7 @@ def without_images(rows: Any) -> Iterator[dict[str, Any]]:
     Args:
         rows: of `adapt`, or a `datasets.Dataset` of the same schema, or a sequence of such dicts.
     """
-    if isinstance(rows, AdaptedRows):
+    if hasattr(rows, "without_images"):
         yield from rows.without_images()
         return
     source = rows.rows if isinstance(rows, ShardedRows) else rows

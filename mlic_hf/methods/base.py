@@ -32,9 +32,10 @@ class MethodBatch:
         model: the student itself.
         teacher: the teacher's outputs, or None.
         progress: the share of the run that is done, in [0, 1].
-        answered: (C,) which labels the teacher answers; None for all.
+        answered: (C,) or (B, C), which labels or cells the teacher answers; None for all.
         feature_map: (B, D, h, w) what a frozen backbone gave, in place of pixel_values.
         image_id: the ids of the images, where the data has them.
+        unlabelled: (B,) which images have no labels and are there for the teacher alone; None for none.
     """
 
     pixel_values: Any
@@ -46,6 +47,11 @@ class MethodBatch:
     answered: Tensor | None = None
     feature_map: Tensor | None = None
     image_id: Sequence[str] | None = None
+    unlabelled: Tensor | None = None
+
+    def heard(self) -> MethodBatch:
+        """The batch as objectives see it that hear the teacher alone: all cells of its unlabelled images take part."""
+        return self if self.unlabelled is None else replace(self, labels=heard_labels(self.labels, self.unlabelled))
 
     def taught_labels(self, unknown: bool = False) -> Tensor:
         """The labels, with -1 also where the teacher does not answer: the cells of losses on its logits.
@@ -64,6 +70,11 @@ class MethodBatch:
     def seen(self) -> dict[str, Tensor]:
         """What the student starts from, by the name of its argument."""
         return {"pixel_values": self.pixel_values} if self.feature_map is None else {"feature_map": self.feature_map}
+
+
+def heard_labels(labels: Tensor, unlabelled: Tensor | None) -> Tensor:
+    """Labels (B, C) in which the cells of unlabelled images (B,) are known; 0 says nothing of them but that."""
+    return labels if unlabelled is None else labels.masked_fill(unlabelled[:, None].to(labels.device), 0.0)
 
 
 def known_images(labels: Tensor) -> Tensor:
@@ -88,6 +99,8 @@ class Objective(nn.Module):
     needs_teacher: bool = False
     #: True where the pixels themselves are needed, so that feature maps cannot stand in for them
     needs_pixels: bool = False
+    #: True where labels only tell which cells take part, so that unlabelled images can by the teacher alone
+    hears_unlabelled: bool = False
 
     def count(self, labels: Tensor) -> Tensor | None:
         """What the paper divides the sum by, for these targets (B, C); None where it does not divide."""
@@ -184,7 +197,7 @@ class Method(nn.Module):
     def count_labels(self, labels: Tensor) -> None:
         """Tell every objective how many training images have each label; labels is (images, C) in {1, 0, -1}."""
         for objective in self._each():
-            objective.count_labels((labels > 0).sum(dim=0), len(labels))
+            objective.count_labels((labels > 0).sum(dim=0), int(known_images(labels)))
 
     @property
     def asks(self) -> dict[str, bool]:
@@ -194,16 +207,24 @@ class Method(nn.Module):
     def _each(self) -> Iterable[Objective]:
         return self.objectives.values()  # type: ignore[return-value]
 
-    def counts(self, labels: Tensor) -> Tensor:
-        """(1 + objectives,) the known images and each objective's count for the targets of a micro-batch (B, C).
+    def counts(self, labels: Tensor, unlabelled: Tensor | None = None) -> Tensor:
+        """(2 + objectives,) the known images, each objective's count for the targets of a micro-batch (B, C), and the
+        images on which the teacher is heard.
 
         They add up over micro-batches and processes; the trainer does that and hands the totals to `forward`.
+
+        Args:
+            labels: (B, C) in {1, 0, -1}.
+            unlabelled: (B,) which images are there for the teacher alone.
         """
         if self.views > 1:
             labels = labels.repeat(self.views, 1)
+            unlabelled = None if unlabelled is None else unlabelled.repeat(self.views)
+        heard = heard_labels(labels, unlabelled)
         zero = labels.new_zeros((), dtype=torch.float32)
-        found = [objective.count(labels) for objective in self._each()]
-        return torch.stack([known_images(labels), *(zero if n is None else n.float() for n in found)])
+        found = [objective.count(heard if objective.hears_unlabelled else labels) for objective in self._each()]
+        counted = [zero if n is None else n.float() for n in found]
+        return torch.stack([known_images(labels), *counted, known_images(heard)])
 
     def look(
         self,
@@ -213,6 +234,7 @@ class Method(nn.Module):
         second_view: Tensor | None = None,
         image_id: Sequence[str] | None = None,
         view: Sequence[int] | None = None,
+        unlabelled: Tensor | None = None,
         progress: float = 0.0,
         feature_map: Tensor | None = None,
     ) -> MethodBatch:
@@ -225,6 +247,7 @@ class Method(nn.Module):
             second_view: (B, 3, H, W) another augmentation of the same images, for objectives with two views.
             image_id: the images' ids, for a teacher whose answers are looked up.
             view: which draw of each image this is, where the draws come again.
+            unlabelled: (B,) which images are there for the teacher alone; None for none.
             progress: the share of the run that is done.
             feature_map: (B, D, h, w) of a frozen backbone, in place of pixel_values.
 
@@ -243,14 +266,17 @@ class Method(nn.Module):
             pixel_values = torch.cat([pixel_values, second_view])
             labels = torch.cat([labels, labels])
             image_id = None if image_id is None else [*image_id, *image_id]
+            unlabelled = None if unlabelled is None else torch.cat([unlabelled, unlabelled])
         taught = None
         if self.teacher is not None:
             asked: Any = _asked(objective for objective in self._each() if objective.needs_teacher)
             where: Any = {} if view is None else {"view": view}
             taught = self.teacher(pixel_values, self.batch_pixels, image_id=image_id, **where, **asked)
         seen = convert_pixels(pixel_values, self.batch_pixels, self.pixels)
-        answered = getattr(self.teacher, "answered", None)
-        return MethodBatch(seen, labels, None, model, taught, progress, answered, image_id=image_id)
+        answered = getattr(taught, "answered", None)  # of every cell
+        answered = getattr(self.teacher, "answered", None) if answered is None else answered
+        more: Any = {"unlabelled": unlabelled, "image_id": image_id}
+        return MethodBatch(seen, labels, None, model, taught, progress, answered, **more)
 
     def forward(self, batch: MethodBatch, totals: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch that the student has answered (`batch.student`), and its parts.
@@ -270,21 +296,25 @@ class Method(nn.Module):
         """The weight of every part at this point of the run, and the part before it; as in `forward`."""
         scale = 1 if totals is None else world_size()
         if totals is None:
-            totals = self.counts(batch.labels[: len(batch.labels) // self.views])
+            once = slice(len(batch.labels) // self.views)
+            totals = self.counts(batch.labels[once], None if batch.unlabelled is None else batch.unlabelled[once])
+        heard = batch.heard()
         terms: dict[str, tuple[float, Tensor]] = {}
         for objective, denominator in zip(self._each(), self._denominators(totals, batch.labels)):
             # A coupled objective sees all processes' images already, on every process.
             factor = 1 if objective.couples_images else scale
+            own = heard if objective.hears_unlabelled else batch
             weight = self.weights[objective.name] * ramp_share(batch.progress, self.ramps[objective.name])
-            terms[objective.name] = weight, objective(batch) * factor / denominator.to(batch.labels.device)
+            terms[objective.name] = weight, objective(own) * factor / denominator.to(batch.labels.device)
         return terms
 
     def _denominators(self, totals: Tensor, labels: Tensor) -> list[Tensor]:
-        images = totals[0].clamp_min(1.0)
+        labelled, heard = totals[0].clamp_min(1.0), totals[-1].clamp_min(1.0)
         found = []
         for position, objective in enumerate(self._each(), start=1):
             divides = objective.count(labels[:1]) is not None
             count = totals[position].clamp_min(1e-8) if divides else totals.new_ones(())
+            images = heard if objective.hears_unlabelled else labelled
             found.append(count * images if self.per_image[objective.name] else count)
         return found
 

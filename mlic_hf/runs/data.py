@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,14 @@ from mlic_hf.data import (
     MultiLabelDataset,
     ShardedRows,
     TransformConfig,
+    Unlabelled,
+    WithUnlabelled,
     adapt_splits,
     build_transform,
     examples_of,
     is_stream,
     label_lists,
+    pictures_of,
     stratified_split,
     transform_preset,
     without_images,
@@ -166,6 +170,34 @@ def training_set(run: RunOptions, data: Data, pixels: PixelSpec, views: int, see
     rows = data.images(run.train_split, "train_split")
     options = _of_rows(run, rows) | {"views": views, "seed": seed}
     return examples_of(rows, data.labels, build_transform(transform), **options)
+
+
+def with_unlabelled(run: RunOptions, data: Data, images: Any) -> Any:
+    """The training images and those that the run names as `unlabelled`, drawn as they are.
+
+    Raises:
+        ValueError: if there are none such, or the training images are a stream.
+    """
+    if run.unlabelled is None:
+        return images
+    if not isinstance(images, MultiLabelDataset):
+        raise ValueError("unlabelled images are mixed with images that can be counted: load the data set whole.")
+    kind, colon, name = run.unlabelled.partition(":")
+    if colon and kind == "split":
+        rows = data.images(name, "unlabelled")
+    elif Path(run.unlabelled).is_dir():
+        rows = pictures_of(Path(run.unlabelled))
+    else:
+        raise ValueError(f"unlabelled is {run.unlabelled!r}; it is a folder of pictures, or split:NAME.")
+    others = MultiLabelDataset(
+        Unlabelled(rows, data.labels),
+        data.labels,
+        images.transform,
+        images.views,
+        images.seed,
+        cache_images=run.cache_images,
+    )
+    return WithUnlabelled(images, others, run.unlabelled_ratio)
 
 
 def evaluation_set(run: RunOptions, data: Data, pixels: PixelSpec, split: str | None, setting: str) -> Any:

@@ -27,7 +27,7 @@ from mlic_hf.methods.registry import FOLDERS, build_objectives, extra_objectives
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.metrics import bootstrap_map, fit_calibration, multilabel_metrics, tune_thresholds
 from mlic_hf.reports.curves_picture import draw_curves
-from mlic_hf.runs.data import Data, evaluation_set, training_set
+from mlic_hf.runs.data import Data, evaluation_set, training_set, with_unlabelled
 from mlic_hf.runs.features import kept_features
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.settings import Settings, settings_of
@@ -233,6 +233,7 @@ def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrai
         )
     if run.feature_views:
         train, evaluated = frozen_features(settings, data, student, train, evaluated)
+    train = with_unlabelled(run, data, train)
     return MultiLabelTrainer(student, args, train_dataset=train, eval_dataset=evaluated, method=method)
 
 
@@ -307,5 +308,6 @@ def _plain(value: Any) -> Any:
 def only(settings: Settings, section: dict[str, Any], **changes: Any) -> Settings:
     """The settings of a stage: the run's own without what is other stages', those of its section, what it fixes."""
     others: dict[str, Any] = {"teacher_run": {}, "alone_run": {}, "student_alone": False}
-    others |= {"teacher": None, "teachers": None, "teacher_cache": None, "teacher_labels": {}, "teacher_options": {}}
+    others |= {"teacher": None, "teachers": None, "teacher_cache": None, "unlabelled": None}
+    others |= {"teacher_labels": {}, "teacher_options": {}}
     return settings.but(**{**others, **section, **changes})

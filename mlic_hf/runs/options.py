@@ -117,6 +117,11 @@ class RunOptions:
     teacher_cache: str | None = field(
         default=None, metadata={"help": "a folder of `mlic cache`: its answers teach, and no teacher is loaded"}
     )
+    unlabelled: str | None = field(
+        default=None,
+        metadata={"help": "pictures that the teacher alone speaks of: a folder, or split:NAME of the data set"},
+    )
+    unlabelled_ratio: float = field(default=1.0, metadata={"help": "how many of them an epoch shows a labelled one"})
     teacher_half: bool = field(default=False, metadata={"help": "teachers in half precision"})
     student_alone: bool = field(
         default=False, metadata={"help": "also train the student without the method, for the same steps"}

@@ -14,6 +14,7 @@ from typing import Any
 
 from accelerate import PartialState
 
+from mlic_hf.data import WithUnlabelled
 from mlic_hf.methods.psd.part_teachers import load_part_teachers
 from mlic_hf.methods.teacher_cache import (
     CachedTeacher,
@@ -21,6 +22,7 @@ from mlic_hf.methods.teacher_cache import (
     Shown,
     begin_cache,
     fill_cache,
+    keep_answers,
     load_manifest,
     missing_shards,
     plan_cache,
@@ -29,7 +31,7 @@ from mlic_hf.methods.teacher_cache import (
 )
 from mlic_hf.methods.teachers import Teacher, as_teacher
 from mlic_hf.methods.views import PixelSpec
-from mlic_hf.runs.data import Data, load_data, training_set
+from mlic_hf.runs.data import Data, load_data, training_set, with_unlabelled
 from mlic_hf.runs.fit import sole_writer
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.settings import Settings
@@ -104,6 +106,18 @@ def make_cache(settings: Settings, wish: Wish) -> Manifest:
     return plan
 
 
+def keep_table(settings: Settings, table: str, meaning: str, dtype: str) -> str:
+    """Keep a tagger's answers for the images that the settings name; what became of them, in a line."""
+    data = load_data(settings.run)
+    pixels = PixelSpec(settings.run.image_size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # nothing is drawn
+    image_ids = taught_images(settings, data, pixels).image_ids()
+    folder = Path(settings.training.output_dir)
+    with sole_writer(folder):
+        kept = keep_answers(table, folder, data.labels.names, image_ids, meaning=meaning, dtype=dtype)
+    labels = len(data.labels) - len(kept.manifest.unanswered)
+    return f"{len(image_ids)} images, {labels} of {len(data.labels)} labels; cache: {folder}"
+
+
 def load_teacher(settings: Settings, data: Data) -> tuple[Teacher, dict[str, str]]:
     """The teacher that the settings name, and what a manifest says of it: its folder's name and its hash.
 
@@ -137,7 +151,8 @@ def taught_images(settings: Settings, data: Data, source: PixelSpec) -> Shown:
     """The images of the run that shall be taught."""
     args = settings.training
     seed = args.seed if args.data_seed is None else args.data_seed
-    return Shown([training_set(settings.run, data, source, views=1, seed=seed)])
+    images = with_unlabelled(settings.run, data, training_set(settings.run, data, source, views=1, seed=seed))
+    return Shown(images.parts if isinstance(images, WithUnlabelled) else [images])
 
 
 def open_cache(settings: Settings, data: Data) -> CachedTeacher | None:

@@ -68,4 +68,5 @@ class UnlabelledRepeats(Dataset):
         if index < len(self.dataset):
             return self.dataset[index]
         row = self.dataset[index - len(self.dataset)]
-        return {**row, "labels": torch.full_like(row["labels"], -2.0)}
+        nobody = {"unlabelled": torch.tensor(False)} if "unlabelled" in row else {}  # the teacher is not heard either
+        return {**row, "labels": torch.full_like(row["labels"], -2.0), **nobody}

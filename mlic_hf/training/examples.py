@@ -12,6 +12,7 @@ from mlic_hf.data import (
     LabelSpace,
     MultiLabelDataset,
     TransformConfig,
+    WithUnlabelled,
     adapt,
     build_transform,
     examples_of,
@@ -48,8 +49,16 @@ def taught_examples(data: Any, method: Method) -> Any:
     """Training examples as the method's teacher was shown them, where its answers were kept before the run.
 
     Raises:
-        ValueError: for images that the answers are not of, or a stream, which does not tell its images beforehand.
+        ValueError: for images that the answers are not of, a stream, which does not tell its images beforehand, or
+            unlabelled images that no loss asks the teacher about.
     """
+    if isinstance(data, WithUnlabelled):
+        if not any(weighted.hears_unlabelled for weighted in method.objectives.values()):
+            raise ValueError(
+                "Unlabelled images are taught by the teacher alone, but no loss of this method asks it without "
+                "labels: distil logits or features (l2d, psd), or leave the unlabelled images out."
+            )
+        return data.each(lambda part: taught_examples(part, method))
     if not isinstance(method.teacher, CachedTeacher) or data is None:
         return data
     if is_stream(data):
@@ -87,9 +96,21 @@ def of_rows(rows: Any, labels: Sequence[str], pixels: PixelSpec, transform: Any,
 
 def gives_examples(data: Any) -> bool:
     """Whether rows are examples already: they hold a tensor that a model starts from."""
-    if data is None or isinstance(data, (MultiLabelDataset, FeatureMaps)):
+    if data is None or isinstance(data, (MultiLabelDataset, FeatureMaps, WithUnlabelled)):
         return True
     if isinstance(data, Mapping) or is_stream(data) or not len(data):
         return False
     row = data[0]
     return isinstance(row, Mapping) and any(isinstance(row.get(name), torch.Tensor) for name in STARTS)
+
+
+def refuse_mixed_unlabelled(data: Any) -> None:
+    """Refuse mixup where some images have no labels.
+
+    Raises:
+        ValueError: saying why.
+    """
+    if isinstance(data, WithUnlabelled):
+        raise ValueError(
+            "mixup_alpha mixes the labels of images, and a mixture with an unlabelled image has none: set it to 0."
+        )

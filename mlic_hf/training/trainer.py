@@ -26,7 +26,13 @@ from mlic_hf.modeling import MultiLabelImageProcessor
 from mlic_hf.training import checkpoint, guards, publish
 from mlic_hf.training.arguments import MultiLabelTrainingArguments
 from mlic_hf.training.batch_norm import prepare_batch_norm, statistics
-from mlic_hf.training.examples import STARTS, evaluation_examples, taught_examples, training_examples
+from mlic_hf.training.examples import (
+    STARTS,
+    evaluation_examples,
+    refuse_mixed_unlabelled,
+    taught_examples,
+    training_examples,
+)
 from mlic_hf.training.gradient_norms import gradient_norms
 from mlic_hf.training.measures import image_loss, measure
 from mlic_hf.training.optimizers import adam, parameter_groups
@@ -134,6 +140,8 @@ class MultiLabelTrainer(Trainer):
         )
         if self.method.counts_labels and train_dataset is not None:
             self.method.count_labels(label_matrix(self.train_dataset))
+        if args.mixup_alpha:
+            refuse_mixed_unlabelled(self.train_dataset)
         self.train_dataset = with_fillers(taught_examples(self.train_dataset, self.method), args)
         self.eval_dataset = self._evaluated(eval_dataset)
         self.add_callback(_Hooks(self))
@@ -199,7 +207,7 @@ class MultiLabelTrainer(Trainer):
             for number, batch in enumerate(batches):
                 mixed = mixup(batch["pixel_values"], batch["labels"], self.args.mixup_alpha, *key, number)
                 batch["pixel_values"], batch["labels"] = mixed
-        counts = sum(self.method.counts(batch["labels"].to(device)) for batch in batches)
+        counts = sum(self.method.counts(batch["labels"].to(device), batch.get("unlabelled")) for batch in batches)
         self.method.zero_grad()  # transformers does it for the model alone
         self.losses.begin([name for batch in batches for name in batch.get("image_id", ())])
         return batches, self.accelerator.reduce(counts, reduction="sum")

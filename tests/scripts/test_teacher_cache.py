@@ -127,3 +127,29 @@ def test_two_processes_share_the_shards(distilled: tuple, folder: Path, tmp_path
     for place in manifest.shards:
         one, two = (read_shard(tmp_path / name, manifest, *place) for name in ("1", "2"))
         assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_taggers_table_teaches_with_a_folder_of_photographs(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = tmp_path / "pictures"
+    for place, picture in enumerate(sorted((folder / "validation").glob("*.png"))[:5]):
+        (pictures / "more").mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, pictures / "more" / f"{place}.png")
+    lines = (folder / "train" / "metadata.jsonl").read_text().splitlines()
+    names = [f"train/{json.loads(line)['file_name']}" for line in lines] + [f"more/{place}.png" for place in range(5)]
+    table = tmp_path / "tags.csv"
+    table.write_text("image_id,cat,dog\n" + "".join(f"{name},0.75,\n" for name in names))
+    flags = [*DECODER, "--unlabelled", str(pictures), "--unlabelled_ratio", "0.5"]
+    given = ["--dataset", str(folder), *FLAGS, *flags, "--answers", str(table), "--answers_are", "probabilities"]
+    verb.main([*given, "--output_dir", str(tmp_path / "cache")])
+    assert "29 images, 2 of 5 labels" in capsys.readouterr().out
+    without = ["--l2d.weight_class_aware", "0", "--l2d.weight_instance_aware", "0"]
+    outcome = start("l2d", folder, tmp_path / "run", *flags, *without, "--teacher_cache", str(tmp_path / "cache"))
+    assert outcome["student"]["steps"] == 5  # 24 labelled and 12 unlabelled images in batches of 8
+    assert outcome["student"]["settings"]["unlabelled"] == "../../pictures"
+    again = [*DECODER, *without, "--teacher_cache", str(tmp_path / "cache"), "--unlabelled"]
+    with pytest.raises(ValueError, match="it is a folder of pictures, or split:NAME"):
+        start("l2d", folder, tmp_path / "nowhere", *again, "x")
+    with pytest.raises(ValueError, match="24 images are both labelled and unlabelled"):
+        start("l2d", folder, tmp_path / "twice", *again, "split:train")

@@ -96,7 +96,8 @@ class LogitLoss(Objective):
         self.name = name
         self.loss = loss
         self.settings = settings
-        self.takes_soft_labels = loss is not losses.partial_softmax_distillation
+        # PSM tells positives from negatives; the others only ask which cells take part
+        self.takes_soft_labels = self.hears_unlabelled = loss is not losses.partial_softmax_distillation
 
     def count(self, labels: Tensor) -> Tensor | None:
         return known_images(labels) if self.reduction == "batchmean" else None
@@ -127,6 +128,7 @@ class PooledFeatures(Objective):
     couples_images = True
     needs_teacher = True
     takes_soft_labels = True
+    hears_unlabelled = True
 
     def __init__(self, name: str, loss: Any) -> None:
         super().__init__()
@@ -154,6 +156,7 @@ class Review(Objective):
     needs = frozenset({"stage_maps"})
     needs_teacher = True
     takes_soft_labels = True
+    hears_unlabelled = True
 
     def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]) -> None:
         super().__init__()

@@ -27,6 +27,7 @@ class PartitionDivergence(Objective):
 
     needs_teacher = True
     takes_soft_labels = True
+    hears_unlabelled = True
 
     def __init__(self, kind: str, divergence: str = "mse", temperature: float = 4.0, mean: bool = False) -> None:
         super().__init__()

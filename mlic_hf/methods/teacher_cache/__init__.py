@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlic_hf.methods.teacher_cache.answers import CONTENTS
 from mlic_hf.methods.teacher_cache.cached_teacher import CachedTeacher, refuse_mixed_answers
 from mlic_hf.methods.teacher_cache.compute import compute_cache
+from mlic_hf.methods.teacher_cache.elsewhere import keep_answers
 from mlic_hf.methods.teacher_cache.fill import begin_cache, fill_cache
 from mlic_hf.methods.teacher_cache.fingerprint import teacher_hash
 from mlic_hf.methods.teacher_cache.manifest import DTYPES, Manifest, is_cache, load_manifest
@@ -22,6 +23,7 @@ __all__ = [
     "compute_cache",
     "fill_cache",
     "is_cache",
+    "keep_answers",
     "load_manifest",
     "missing_shards",
     "plan_cache",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ from mlic_hf.modeling.outputs_mlic import MultiLabelOutput
 
 #: a field of a model's output -> the content that stands for it
 CONTENT_OF = {"label_embeddings": "label_embeddings", "class_maps": "class_maps", "feature_map": "pooled"}
+
+
+@dataclass
+class KnownOutput(MultiLabelOutput):
+    """Adds `answered` (B, C): the cells that the teacher answers; None for all."""
+
+    answered: Tensor | None = None
 
 
 class CachedTeacher:
@@ -68,7 +76,7 @@ class CachedTeacher:
         Raises:
             ValueError: if the cache lacks images, or was made of other draws or pictures.
         """
-        if images.views > 1:
+        if images.views > 1 and self.manifest.views is not None:
             raise ValueError("This method compares two views of an image, but a teacher cache keeps answers for one.")
         lacking = [image_id for image_id in images.image_ids() if image_id not in self.row]
         if lacking:
@@ -118,7 +126,10 @@ class CachedTeacher:
         found: Any = {field: self._answer(name, field, places, pixel_values.device) for field, name in names.items()}
         if "feature_map" in found:
             found["feature_map"] = found["feature_map"][:, :, None, None]
-        return MultiLabelOutput(**found)
+        if self.manifest.views is None:  # answers from elsewhere, whose empty cells are NaN
+            unknown = found[LOGITS].isnan()
+            found |= {LOGITS: found[LOGITS].masked_fill(unknown, 0.0), "answered": ~unknown}
+        return KnownOutput(**found)
 
     def _places(self, image_id: Sequence[str] | None, view: Sequence[int] | None) -> list[tuple[Mapping, int]]:
         """The shard and the row in it of every image."""
