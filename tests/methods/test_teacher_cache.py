@@ -24,7 +24,7 @@ from mlic_hf.methods.teacher_cache import shards as shards_module
 from mlic_hf.methods.teacher_cache.encoding import decode, encode
 from mlic_hf.methods.teacher_cache.manifest import Manifest
 from mlic_hf.methods.teacher_cache.shards import shard_file, write_shard
-from mlic_hf.methods.teachers import ModelTeacher, as_teacher
+from mlic_hf.methods.teachers import MeanTeacher, ModelTeacher, as_teacher
 from mlic_hf.methods.views import PixelSpec
 from tests.methods.tiny import NAMES, SIZE, tiny_decoder, tiny_linear
 from tests.training.tiny import rows
@@ -359,3 +359,25 @@ def test_the_same_teacher_under_another_name_goes_on(tmp_path: Path) -> None:
     first = cache(tmp_path, name="ours")
     shard_file(tmp_path, 1, 0).unlink()
     assert cache(tmp_path, name="theirs").manifest == first.manifest
+
+
+def test_the_mean_of_several_teachers(tmp_path: Path) -> None:
+    models = [tiny_decoder(3), tiny_linear(4)]
+    kept = cache(tmp_path, models)
+    assert kept.manifest.teacher["name"] == "MeanTeacher"
+    pixels, where = batch(images(), [0, 1, 2, 3], 0)
+    mean = sum(ModelTeacher(model, NAMES)(pixels, kept.pixels).logits for model in models) / 2
+    torch.testing.assert_close(kept(pixels, kept.pixels, **where).logits, mean, rtol=1e-5, atol=1e-6)
+    known = [torch.tensor([True, False, True, False, False]), torch.tensor([True, True, False, False, False])]
+    teachers = [ModelTeacher(model, NAMES) for model in models]
+    for teacher, own in zip(teachers, known):
+        teacher.answered = own  # type: ignore[attr-defined]
+    both = MeanTeacher(teachers)
+    assert both.answered.tolist() == [True, True, True, False, False]
+    own = [teacher(pixels, kept.pixels).logits for teacher in teachers]
+    expected = torch.stack([(own[0][:, 0] + own[1][:, 0]) / 2, own[1][:, 1], own[0][:, 2]], dim=1)
+    torch.testing.assert_close(both(pixels, kept.pixels).logits[:, :3], expected)
+    with pytest.raises(ValueError, match="gives logits alone, but output_class_maps"):
+        both(pixels, kept.pixels, output_class_maps=True)
+    with pytest.raises(ValueError, match="wants at least one"):
+        MeanTeacher([parts()])

@@ -11,10 +11,12 @@ import torch
 
 from mlic_hf.cli import cache as verb
 from mlic_hf.cli import run_verb
+from mlic_hf.cli.parsing import parse
 from mlic_hf.methods.teacher_cache import CachedTeacher
 from mlic_hf.methods.teacher_cache.manifest import load_manifest
 from mlic_hf.methods.teacher_cache.shards import read_shard
 from mlic_hf.runs.fit import sole_writer
+from mlic_hf.runs.study import jobs_of, read_study
 from tests.distributed.launch import launch
 from tests.scripts.folder import DECODER, FLAGS, start
 
@@ -153,3 +155,13 @@ def test_a_taggers_table_teaches_with_a_folder_of_photographs(
         start("l2d", folder, tmp_path / "nowhere", *again, "x")
     with pytest.raises(ValueError, match="24 images are both labelled and unlabelled"):
         start("l2d", folder, tmp_path / "twice", *again, "split:train")
+
+
+@pytest.mark.parametrize("name", ["teacher_cache", "unlabelled"])
+def test_the_prepared_studies_can_be_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    study = read_study(f"benchmarks/studies/{name}.yaml")
+    settings = parse("", "supervised", ["--config", study.recipe, "--output_dir", str(tmp_path)])
+    _, runs = jobs_of(study, settings)
+    assert {seed for jobs in runs.values() for seed in jobs} == {42, 43, 44}
+    assert all(job.settings.training.data_seed == 42 for jobs in runs.values() for job in jobs.values())

@@ -34,7 +34,7 @@ def compute_cache(
     """Ask a teacher about V views of every image and keep the answers; a broken computation is taken up.
 
     Args:
-        teacher: a folder, a model or a `Teacher`.
+        teacher: a folder, a model, a `Teacher`, or a list of several, whose logits are averaged.
         images: the training images as a student is shown them (`mlic_hf.training.examples.training_examples`), at the
             larger of the two models' sizes; several data sets with the same transform and labels.
         folder: where the answers go.
@@ -56,7 +56,7 @@ def compute_cache(
     asked = as_teacher(teacher, labels)
     if asked is None:
         raise ValueError("teacher is None, so nobody can be asked.")
-    told = name or (Path(teacher).name if isinstance(teacher, (str, os.PathLike)) else type(teacher).__name__)
+    told = name or (Path(teacher).name if isinstance(teacher, (str, os.PathLike)) else type(asked).__name__)
     source = pixels_of(shown.sets[0], asked)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     identity = {"name": told, "hash": teacher_hash(asked)}

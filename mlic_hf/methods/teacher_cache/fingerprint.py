@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mlic_hf.methods.psd.part_teachers import PartTeachers
 from mlic_hf.methods.teachers.classifier import ClassifierTeacher
+from mlic_hf.methods.teachers.mean import MeanTeacher
 from mlic_hf.methods.teachers.model import ModelTeacher
 
 
@@ -25,6 +26,8 @@ def teacher_hash(teacher: Any) -> str:
     """
     if isinstance(teacher, ModelTeacher):
         parts = [f"half {teacher.half}", hash_of_tensors(teacher.model.state_dict().values())]
+    elif isinstance(teacher, MeanTeacher):
+        parts = ["mean", *map(teacher_hash, teacher.teachers)]
     elif isinstance(teacher, PartTeachers):
         parts = [
             f"{kind} {teacher_hash(one)} {place}"

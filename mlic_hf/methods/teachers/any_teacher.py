@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from mlic_hf.methods.saved_model import is_hub_name, load_saved
 from mlic_hf.methods.teachers.classifier import Classifier, ClassifierTeacher, TeacherOptions
+from mlic_hf.methods.teachers.mean import MeanTeacher
 from mlic_hf.methods.teachers.model import ModelTeacher, list_labels
 from mlic_hf.methods.teachers.onnx_classifier import load_onnx
 from mlic_hf.methods.teachers.protocol import Teacher
@@ -27,7 +28,7 @@ def as_teacher(
     Args:
         teacher: a folder or Hub name of a saved model, a folder of PSD's part teachers or of a teacher cache, an ONNX
             file, a model of this library or an image classifier or dual encoder of transformers, a `Classifier`, a
-            `Teacher`, or None.
+            `Teacher`, a list of several, whose logits are averaged, or None.
         labels: the student's label names.
         half: run a model in half precision.
         options: how a classifier's labels are matched. A model of this library has to have exactly these labels,
@@ -37,6 +38,9 @@ def as_teacher(
         ValueError: for labels that do not match, a folder without a model, or something that cannot teach.
     """
     options = options or TeacherOptions()
+    if isinstance(teacher, (list, tuple)):
+        each = [as_teacher(one, labels, half, options) for one in teacher]
+        return MeanTeacher([one for one in each if one is not None])
     if isinstance(teacher, (str, os.PathLike)):
         from mlic_hf.methods.psd.part_teachers import load_part_teachers  # which is made of teachers itself
         from mlic_hf.methods.teacher_cache import CachedTeacher, is_cache  # likewise
