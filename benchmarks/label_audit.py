@@ -21,7 +21,7 @@ from benchmarks.imperfect_labels import load
 from benchmarks.imperfect_tables import write
 from mlic_hf.metrics import suspicion
 from mlic_hf.reports.figure import figure, quiet_axes
-from mlic_hf.runs.frozen_heads import out_of_fold_scores
+from mlic_hf.runs.frozen_heads import STRENGTHS, out_of_fold_scores
 
 SEEDS = (0, 1, 2)
 SHARE = 0.05
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="of the backbone, .safetensors")
     parser.add_argument("--backbone", default="tf_efficientnet_lite2")
     parser.add_argument("--image_size", type=int, default=128)
+    parser.add_argument("--strengths", type=float, nargs="+", default=STRENGTHS, help="of the heads' penalty")
     parser.add_argument("--output_dir", type=Path, required=True)
     told = parser.parse_args()
     cache = told.output_dir / f"{told.backbone}_{told.image_size}"
@@ -73,7 +74,7 @@ def main() -> None:
         axes = drawing.add_subplot()
         for seed in SEEDS:
             noisy, wrong = turn(labels, seed)
-            scores = out_of_fold_scores(features, torch.from_numpy(noisy))
+            scores = out_of_fold_scores(features, torch.from_numpy(noisy), strengths=told.strengths)
             for place, (name, doubt) in enumerate(rankings(scores, noisy, seed).items()):
                 precision, recall = curve(doubt, wrong)
                 found.setdefault(f"{name}: found in the first 5 %", []).append(recall[last])
