@@ -15,7 +15,7 @@ from mlic_hf.training import MultiLabelTrainer
 from mlic_hf.training.checkpoint import find_checkpoints
 from tests.distributed.launch import launch
 from tests.methods.tiny import NAMES, tiny_linear
-from tests.training import killed_run
+from tests.training import killed_run, streamed_run
 from tests.training.test_kill_and_resume import assert_same_result, moments, nth, told
 from tests.training.tiny import arguments, dataset, iterable, make_trainer, rows, same_weights, stream
 
@@ -231,3 +231,36 @@ def test_two_processes_take_a_stream_up_in_the_middle_of_an_epoch(tmp_path: Path
         assert (a / name).read_bytes() == (b / name).read_bytes()
     for line, expected in zip(told(a), told(b), strict=True):
         assert line == pytest.approx(expected, rel=1e-6)
+
+
+# More pictures than a process may hold
+
+PICTURES, EACH, MORE = 20_000, 1_000, 300  # 553 MB of files; a process may allocate 300 MB beyond its start
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, processes", [("tar", 1), ("parquet", 2)])
+def test_twenty_thousand_pictures_under_a_memory_limit(kind: str, processes: int, tmp_path: Path) -> None:
+    size = streamed_run.write_shards(tmp_path / "data", kind, PICTURES, EACH)
+    assert size > 1.8e6 * MORE
+    (tmp_path / "out").mkdir()
+    launch(streamed_run.limited, (str(tmp_path / "data"), str(tmp_path / "out"), MORE, True), processes, limit=1800)
+    told = [torch.load(tmp_path / "out" / f"{rank}.pt", weights_only=True) for rank in range(processes)]
+    print(kind, f"{size / 1e6:.0f} MB of shards;", [f"{part['peak']:.0f} MB at most" for part in told])
+    seen = [name for part in told for name in part["seen"]]
+    assert Counter(seen) == Counter(f"image-{index}" for index in range(PICTURES))
+    expected = torch.tensor([[index >> label & 1 for label in range(5)] for index in range(PICTURES)])
+    for part in told:
+        assert part["steps"] == PICTURES // 50 // processes
+        assert part["finite"]
+        assert torch.equal(part["labels"].long(), expected)
+        assert part["peak"] < MORE
+        assert part["disk"] < 1e6
+    if kind == "tar":
+        return
+    for more, held in ((MORE, None), (10 * MORE, PICTURES)):  # all of them in memory, as cache_images keeps them
+        launch(streamed_run.limited, (str(tmp_path / "data"), str(tmp_path / "out"), more, False), 1, limit=1800)
+        told = torch.load(tmp_path / "out" / "0.pt", weights_only=True)
+        assert told["held"] == held
+    print(f"in memory {told['peak']:.0f} MB at most, {told['disk'] / 1e6:.0f} MB on the disk")
+    assert told["peak"] > 1.8 * MORE
