@@ -24,15 +24,17 @@ def label_matrix(examples: Any) -> Tensor:
     Raises:
         ValueError: the data has no length, such as a stream, or no examples.
     """
-    if not hasattr(examples, "__len__"):
+    try:
+        count = len(examples)
+    except TypeError:
         raise ValueError(
             f"The labels of a {type(examples).__name__} cannot be counted before the training, for it is a stream; "
             "data with a length was expected."
-        )
-    if not len(examples):
+        ) from None
+    if not count:
         raise ValueError("The data set has no examples, so its labels cannot be counted.")
     labels = getattr(examples, "labels", None)
     if isinstance(labels, Tensor) and labels.ndim == 2:
         return labels
-    logger.warning("All %d examples of a %s are read once for their labels.", len(examples), type(examples).__name__)
-    return torch.stack([torch.as_tensor(examples[index]["labels"]) for index in range(len(examples))])
+    logger.warning("All %d examples of a %s are read once for their labels.", count, type(examples).__name__)
+    return torch.stack([torch.as_tensor(examples[index]["labels"]) for index in range(count)])

@@ -19,10 +19,15 @@ def training_order(data: Any, args: Any, seed: int) -> Order | None:
         seed: of the order.
 
     Raises:
-        ValueError: images of a stream are to be repeated.
+        ValueError: images of a stream are to be repeated, or its batches to be shared otherwise.
     """
     strategy = args.train_sampling_strategy
     if isinstance(data, MultiLabelStream):
+        if args.world_size > 1 and args.accelerator_config.dispatch_batches:
+            raise ValueError(
+                "accelerator_config asks for dispatch_batches, but each process reads its own part of a stream: leave "
+                "it out."
+            )
         if strategy == "repeat_factor":
             raise ValueError(
                 "train_sampling_strategy is 'repeat_factor', but a stream is read from its first row to its last: "

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mlic_hf.data import MultiLabelDataset, ShardedRows
+from mlic_hf.data import MultiLabelDataset, ShardedRows, label_matrix
 from mlic_hf.training import MultiLabelTrainer
 from mlic_hf.training.checkpoint import find_checkpoints
+from mlic_hf.training.order import training_order
 from tests.distributed.launch import launch
 from tests.methods.tiny import NAMES, tiny_linear
 from tests.training import killed_run, streamed_run
 from tests.training.test_kill_and_resume import assert_same_result, moments, nth, told
-from tests.training.tiny import arguments, dataset, iterable, make_trainer, rows, same_weights, stream
+from tests.training.tiny import arguments, dataset, dataset_of, iterable, make_trainer, rows, same_weights, stream
 
 pytest.importorskip("datasets")
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "datasets.md"
 SHORT: dict[str, Any] = {"save_strategy": "no", "load_best_model_at_end": False, "num_train_epochs": 2}
 SGD: dict[str, Any] = {"optim": "sgd", "optim_args": "momentum=0.9", "batch_norm": "frozen", "learning_rate": 2e-2}
 
@@ -90,6 +94,21 @@ def test_images_of_a_stream_cannot_be_repeated(tmp_path: Path) -> None:
         trainer.train()
 
 
+def test_batches_of_a_stream_are_not_dispatched(tmp_path: Path) -> None:
+    config = arguments(tmp_path, accelerator_config={"dispatch_batches": True}).accelerator_config
+    several = SimpleNamespace(world_size=2, accelerator_config=config, train_sampling_strategy="random")
+    with pytest.raises(ValueError, match="asks for dispatch_batches, but each process reads its own part of a stream"):
+        training_order(stream([4, 4]), several, 0)
+
+
+def test_labels_of_a_stream_are_counted_where_it_ends() -> None:
+    found = label_matrix(stream([4, 3]))
+    assert found.shape == (7, len(NAMES))
+    assert torch.equal(found, label_matrix(dataset(7)))
+    with pytest.raises(ValueError, match="The labels of a MultiLabelStream cannot be counted before the training"):
+        label_matrix(stream([4, 3], known=False))
+
+
 def test_rows_of_a_generator_object_stream_too(tmp_path: Path) -> None:
     class Rows(torch.utils.data.IterableDataset):
         def __iter__(self) -> Any:
@@ -99,6 +118,14 @@ def test_rows_of_a_generator_object_stream_too(tmp_path: Path) -> None:
     trainer = Watched(tiny_linear(), args, train_dataset=ShardedRows(Rows(), counts=[6]), eval_dataset=rows(5))
     trainer.train()
     assert [len(step) for step in trainer.seen] == [6, 6]
+
+
+def test_the_python_of_the_docs(tmp_path: Path) -> None:
+    section = DOCS.read_text(encoding="utf-8").partition("## Streams")[2]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names: dict[str, Any] = {"dataset": {"train": dataset_of(600)}, "MultiLabelTrainer": MultiLabelTrainer}
+    exec(code, names | {"student": tiny_linear(), "args": arguments(tmp_path, **SHORT, eval_strategy="no")}, names)
+    assert len(names["trainer"].train_dataset) == 600
 
 
 # In two processes

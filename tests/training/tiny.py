@@ -44,14 +44,18 @@ def dataset(count: int, seed: int = 0, kind: str = "eval", views: int = 1) -> Mu
     return MultiLabelDataset(rows(count, seed), LabelSpace(NAMES), transform, views=views)
 
 
-def iterable(count: int, shards: int, seed: int = 0) -> Any:
-    """The rows as a `datasets.IterableDataset` with the schema of `dataset_builders`."""
+def dataset_of(count: int, seed: int = 0) -> Any:
+    """The rows as a `datasets.Dataset` with the schema of `dataset_builders`."""
     import datasets
 
     labels = datasets.Sequence(datasets.ClassLabel(names=list(NAMES)))
     kinds = {"image": datasets.Image(), "image_id": datasets.Value("string"), "labels": labels, "ignored": labels}
-    made = datasets.Dataset.from_list(rows(count, seed), features=datasets.Features(kinds))
-    return made.to_iterable_dataset(num_shards=shards)
+    return datasets.Dataset.from_list(rows(count, seed), features=datasets.Features(kinds))
+
+
+def iterable(count: int, shards: int, seed: int = 0) -> Any:
+    """The same as a stream."""
+    return dataset_of(count, seed).to_iterable_dataset(num_shards=shards)
 
 
 def stream(counts: list[int], known: bool = True, kind: str = "train", seed: int = 0) -> MultiLabelStream:
