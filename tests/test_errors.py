@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,17 @@ def test_a_real_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         explained(lambda: print((tmp_path / "none.json").read_text()))
     assert capsys.readouterr().err == f"error: No such file or directory ({tmp_path / 'none.json'})\n"
+
+
+def test_a_stopped_command_and_a_reader_that_has_gone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="130"):
+        explained(lambda: failing(KeyboardInterrupt()))
+    assert capsys.readouterr().err == "stopped\n"
+    monkeypatch.setattr("sys.stdout", sys.stdout)
+    with pytest.raises(SystemExit, match="141"):
+        explained(lambda: failing(BrokenPipeError()))
+    assert sys.stdout.name == os.devnull
+    monkeypatch.undo()
+    assert capsys.readouterr().err == ""

@@ -29,6 +29,7 @@ VERBS = {
     "export": "write a model as an ONNX file, in half or int8 on request",
     "push": "check a model, write its card, publish it",
     "convert_checkpoint": "convert a published checkpoint of the originals",
+    "completion": "completion of verbs and settings for your shell",
     "env": "versions and devices, for a report of a problem",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -16,10 +17,20 @@ EXPLAINED = (ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMe
 def explained(main: Callable[[], None]) -> None:
     """Run a script's main; print an explained error in one line and exit with 2.
 
+    Ctrl-C ends with 130 and a reader that has gone (`| head`) with 141, as the shell's own commands do.
+
     `--traceback true` on the command line shows the whole story.
     """
     try:
         main()
+    except KeyboardInterrupt:
+        if "--traceback" in sys.argv:
+            raise
+        print("stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (what is flushed at the exit goes there)
+        raise SystemExit(141) from None
     except EXPLAINED as error:
         if "--traceback" in sys.argv:
             raise

@@ -8,7 +8,9 @@ mlic evaluate --model A --compare B --dataset digit_scenes   # paired difference
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of an interval; 0 for none")
     parser.add_argument("--output_dir", required=True, help="folder for metrics.json, per_label.csv and pictures")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of tables")
     parser.add_argument("--traceback", metavar="true", help="show the traceback of an error")
     return parser.parse_args(given)
 
@@ -84,6 +87,16 @@ def tell_calibration(scores: Any, targets: Any, calibration: Any, folder: Path) 
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
+    if not arguments.json:
+        measure(arguments)
+        return
+    with contextlib.redirect_stdout(sys.stderr):  # so that a program reads one object
+        told = measure(arguments)
+    print(json.dumps(told, ensure_ascii=False))
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Print and write what the model reaches; the numbers, and what they are of."""
     from mlic_hf.data import LabelSpace
     from mlic_hf.metrics import paired_bootstrap_map
     from mlic_hf.reports import evaluation_report
@@ -111,7 +124,8 @@ def main(given: Sequence[str] | None = None) -> None:
         "images": len(scores),
         "images_left_out": len(left_out),
     }
-    evaluation_report(
+    told: dict[str, Any] = dict(about)
+    told["metrics"] = evaluation_report(
         scores,
         targets,
         space.names,
@@ -130,3 +144,6 @@ def main(given: Sequence[str] | None = None) -> None:
         order = space.positions(LabelSpace.from_config(second.config).names)
         interval = paired_bootstrap_map(scores[:, order], other, targets[:, order])
         print(f"{arguments.model} against {arguments.compare}: {interval}")
+        told["against"] = arguments.compare
+        told["mAP_difference"] = {name: getattr(interval, name) for name in ("value", "low", "high")}
+    return told

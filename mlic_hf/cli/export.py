@@ -15,6 +15,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,6 +44,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data_dir", help="where the data set lies")
     parser.add_argument("--data_options", type=json.loads, default={}, help="its options, as JSON (docs/datasets.md)")
     parser.add_argument("--split", default="validation", help="the split that is measured (default: validation)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of sentences")
     parser.add_argument("--traceback", metavar="true", help="show the traceback of an error")
     return parser.parse_args(given)
 
@@ -59,13 +61,23 @@ def main(given: Sequence[str] | None = None) -> None:
     model = load_saved(arguments.model, "model").eval()
     precision = arguments.quantize or ("float16" if arguments.half else "float32")
     difference = export(model, arguments.output, pictures, precision, arguments.inside, arguments.opset)
-    size = arguments.output.stat().st_size / 1e6
-    print(f"{arguments.output}: {size:.1f} MB, {precision}, opset {arguments.opset}; {difference}")
+    told: dict[str, Any] = {"file": str(arguments.output), "precision": precision, "opset": arguments.opset}
+    told |= {"bytes": arguments.output.stat().st_size, "difference": vars(difference)}
+    if not arguments.json:
+        print(f"{told['file']}: {told['bytes'] / 1e6:.1f} MB, {precision}, opset {told['opset']}; {difference}")
     if arguments.dataset is not None:
-        print(_told_by_data(model, arguments))
+        told["data"] = of_data(model, arguments)
+        if not arguments.json:
+            print(
+                "mAP on {split} ({images} pictures): {checkpoint:.2f} of the checkpoint, {file:.2f} of the file; "
+                "difference {difference:+.2f} (95 % from {low:+.2f} to {high:+.2f})".format(**told["data"])
+            )
+    if arguments.json:
+        print(json.dumps(told))
 
 
-def _told_by_data(model: object, arguments: argparse.Namespace) -> str:
+def of_data(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """mAP of the checkpoint and of the file on a data set, and the paired difference, in percent."""
     from mlic_hf.metrics import mean_average_precision, paired_bootstrap_map
     from mlic_hf.runs.data import load_data
     from mlic_hf.runs.exporting import OnnxTagger, scores_before_and_after
@@ -75,10 +87,9 @@ def _told_by_data(model: object, arguments: argparse.Namespace) -> str:
         RunOptions(dataset=arguments.dataset, data_dir=arguments.data_dir, data_options=arguments.data_options)
     )
     rows = data.images(arguments.split, "split")
-    before, after, targets = scores_before_and_after(model, OnnxTagger(arguments.output), rows)  # type: ignore[arg-type]
+    before, after, targets = scores_before_and_after(model, OnnxTagger(arguments.output), rows)
     pair = [100 * mean_average_precision(scores, targets)[0] for scores in (before, after)]
-    interval = paired_bootstrap_map(after, before, targets)
-    return (
-        f"mAP on {arguments.split} ({len(targets)} pictures): {pair[0]:.2f} of the checkpoint, {pair[1]:.2f} of the "
-        f"file; difference {interval}"
-    )
+    gain = paired_bootstrap_map(after, before, targets)
+    means = dict(zip(("checkpoint", "file", "difference"), (*pair, 100 * gain.value)))
+    interval = {"low": 100 * gain.low, "high": 100 * gain.high}
+    return {"split": arguments.split, "images": len(targets), **means, **interval}

@@ -52,6 +52,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--boxes", type=Path, metavar="FOLDER", help="draw a box and a key point a label")
     parser.add_argument("--batch_size", type=positive, default=32, help="images at once (default: 32)")
     parser.add_argument("--num_workers", type=int, default=0, help="processes that read pictures (default: 0)")
+    parser.add_argument("--json", action="store_true", help="show a line of JSON a picture, as in a .jsonl file")
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument("--traceback", metavar="true", help="show the traceback of an error")
     return parser.parse_args(given)
@@ -101,7 +102,7 @@ def to_file_or_screen(
     import torch
     from tqdm import tqdm
 
-    from mlic_hf.runs.tag_file import TagFile
+    from mlic_hf.runs.tag_file import TagFile, line_of
     from mlic_hf.runs.tagging import tag
 
     model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -117,6 +118,8 @@ def to_file_or_screen(
             tqdm.write(f"{printable(tagged.file)}: error: {printable(tagged.error)}", file=sys.stderr)  # above the bar
         if output is not None:
             output.add(tagged)
+        elif arguments.json:
+            print(line_of(tagged.as_row()), end="", flush=True)
         elif tagged.error is None:
             said = ", ".join(f"{x['label']} {x['score']:.3f}" for x in tagged.labels) or "no label"
             print(f"{printable(tagged.file)}: {printable(said)}")

@@ -16,6 +16,7 @@ from transformers import pipeline
 
 import mlic_hf
 from mlic_hf import OnnxTagger
+from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.modeling import ARCHITECTURES, MultiLabelImageProcessor
 from tests.modeling.tiny_models import LABELS, tiny_model
 
@@ -259,11 +260,39 @@ def test_spread() -> None:
     assert spread(range(10), 3) == [0, 3, 6]
 
 
-def test_the_verb(saved: Path, pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_data_set_tells_what_fewer_bits_cost(saved: Path, plain: Path, pictures: list[Path], tmp_path: Path) -> None:
+    lines = [json.dumps({"file_name": path.name, "labels": [LABELS[i % 5]]}) for i, path in enumerate(pictures)]
+    place = tmp_path / "data" / "validation"
+    place.mkdir(parents=True)
+    for path in pictures:
+        (place / path.name).write_bytes(path.read_bytes())
+    (place / "metadata.jsonl").write_text("\n".join(lines))
+    flags = ["--model", str(saved), "--pictures", "p", "--output", str(plain), "--dataset", str(tmp_path / "data")]
+    told = verb.of_data(load_saved(str(saved)).eval(), verb.parse_arguments(flags))
+    assert told["images"] == 12
+    assert told["checkpoint"] == pytest.approx(told["file"], abs=1e-3)
+    assert told["low"] <= told["difference"] <= told["high"]
+
+
+def test_the_verb(
+    saved: Path,
+    plain: Path,
+    pictures: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mlic_hf.runs.exporting.logits_graph", lambda model, opset: onnx.load(plain))
     flags = ["--model", str(saved), "--pictures", str(pictures[0].parent)]
     verb.main([*flags, "--output", str(tmp_path / "model.onnx"), "--half", "--inside", "thresholds"])
     said = capsys.readouterr().out
     assert "MB, float16, opset 20; scores on 12 pictures differ" in said
+    monkeypatch.setattr("mlic_hf.cli.export.of_data", lambda model, arguments: {"checkpoint": 1.0})
+    verb.main([*flags, "--output", str(tmp_path / "model.onnx"), "--json", "--dataset", "d"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["bytes"] == (tmp_path / "model.onnx").stat().st_size
+    assert told["difference"]["pictures"] == 12
+    assert told["data"] == {"checkpoint": 1.0}
     with pytest.raises(ValueError, match=r"a \.onnx file was expected"):
         verb.main([*flags, "--output", str(tmp_path / "model.pt")])
     with pytest.raises(SystemExit):

@@ -48,6 +48,20 @@ def test_evaluate_agrees_with_the_run_and_writes_tables_and_pictures(
     assert f"{student} against {alone}" in capsys.readouterr().out
 
 
+def test_json_for_programs(distilled: tuple, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    student = str(distilled[0] / "student")
+    flags = ["--model", student, "--dataset", str(folder), "--split", "validation", "--resamples", "20"]
+    evaluate.main([*flags, "--output_dir", str(tmp_path), "--compare", student, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["metrics"] == json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert told["mAP_difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    (tmp_path / "broken.png").write_bytes(b"")
+    predict.main([str(folder / "validation"), str(tmp_path / "broken.png"), "--model", student, "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 13
+    assert "zero bytes" in rows[12]["error"]
+
+
 def test_evaluate_resizes_as_the_model_asks(distilled: tuple, tmp_path: Path) -> None:
     """Pictures of 40 pixels for a model of 32 that wants the nearest ones, as its image processor gives them."""
     model = tmp_path / "model"
