@@ -43,7 +43,8 @@ def as_teacher(
         return MeanTeacher([one for one in each if one is not None])
     if isinstance(teacher, (str, os.PathLike)):
         from mlic_hf.methods.psd.part_teachers import load_part_teachers  # which is made of teachers itself
-        from mlic_hf.methods.teacher_cache import CachedTeacher, is_cache  # likewise
+        from mlic_hf.methods.teacher_cache.cached_teacher import CachedTeacher  # likewise
+        from mlic_hf.methods.teacher_cache.manifest import is_cache
 
         if is_cache(teacher):
             return CachedTeacher(teacher, labels)
