@@ -49,13 +49,15 @@ class ShardedRows:
         for shard in range(self.num_shards):
             yield from self.shard(shard)
 
-    def shard(self, shard: int) -> Iterator[dict[str, Any]]:
-        """The rows of one shard.
+    def shard(self, shard: int, epoch: int = 0) -> Iterator[dict[str, Any]]:
+        """The rows of one shard; the epoch is told to a source that wants to know (`set_epoch`).
 
         Raises:
             ValueError: a row has no id, or there are not as many rows as were counted.
         """
         rows = self.rows if self.num_shards == 1 else self.rows.shard(num_shards=self.num_shards, index=shard)
+        if hasattr(rows, "set_epoch"):
+            rows.set_epoch(epoch)
         found = 0
         for row in rows:
             if row.get("image_id") in (None, ""):

@@ -128,14 +128,14 @@ class StreamOrder(Sampler[StreamedRow]):
 
     def _shuffled(self, shards: Sequence[int], epoch: int, whose: int | str) -> Iterator[Mapping[str, Any]]:
         if not self.shuffle:
-            return self._read(shards)
+            return self._read(shards, epoch)
         order = stateless_generator("shards", self.seed, epoch, whose).permutation(len(shards))
         key = ("stream", self.seed, epoch, whose)
-        return _through_buffer(self._read([shards[i] for i in order]), self.buffer_size, key)
+        return _through_buffer(self._read([shards[i] for i in order], epoch), self.buffer_size, key)
 
-    def _read(self, shards: Iterable[int]) -> Iterator[Mapping[str, Any]]:
+    def _read(self, shards: Iterable[int], epoch: int) -> Iterator[Mapping[str, Any]]:
         for shard in shards:
-            yield from self.rows.shard(shard)
+            yield from self.rows.shard(shard, epoch)
 
     def _count(self, shards: Iterable[int]) -> int:
         return sum(self.rows.counts[shard] for shard in shards) if self.rows.counts is not None else 0

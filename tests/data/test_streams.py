@@ -161,6 +161,27 @@ def test_a_stream_of_unknown_length_is_read_again_and_again() -> None:
     assert [is_filler(item.row) for item in items[:6]] == [False] * 5 + [True]
 
 
+def test_a_source_with_an_order_of_its_own_is_told_the_epoch() -> None:
+    class Source(torch.utils.data.IterableDataset):
+        def set_epoch(self, epoch: int) -> None:
+            self.epoch = epoch
+
+        def __iter__(self) -> Any:
+            return iter({"image_id": f"{self.epoch}-{row}", "labels": [], "ignored": []} for row in range(2))
+
+    order = StreamOrder(ShardedRows(Source(), [2]))
+    for epoch in (3, 4):
+        assert [item.row["image_id"] for item in passed(order, epoch)] == [f"{epoch}-0", f"{epoch}-1"]
+
+
+def test_a_stream_that_was_shuffled_before_gives_every_row_once() -> None:
+    shuffled = as_datasets(11, 3).shuffle(seed=3, buffer_size=4)
+    order = StreamOrder(ShardedRows(shuffled), shuffle=True)
+    read = [[item.row["image_id"] for item in islice(passed(order, epoch), 11)] for epoch in (0, 1)]
+    assert sorted(read[0]) == sorted(read[1]) == sorted(f"image-{row}" for row in range(11))
+    assert read[0] == [item.row["image_id"] for item in islice(passed(order, 0), 11)]
+
+
 @pytest.mark.parametrize("counts", [(3, 3), (3, 1)])
 def test_counts_that_do_not_hold_are_an_error(counts: tuple[int, int]) -> None:
     rows = ShardedRows(shards_of(3, 2), counts)
