@@ -18,6 +18,7 @@ from mlic_hf.pictures.onnx_tagger import PIXELS
 
 OPSET = 20  # what torch's exporter writes of itself
 OLDEST_OPSET = 18  # older ones have no Resize that antialiases
+MOST_PICTURES = 2**31 - 1  # in a batch; torch 2.7 wants an end below that of int64
 
 
 class _Logits(nn.Module):
@@ -65,7 +66,7 @@ def _traced(model: MultiLabelModel, dtype: torch.dtype, opset: int) -> Any:
             _Logits(model, dtype),
             (torch.zeros(2, 3, size, size),),
             dynamo=True,
-            dynamic_shapes={PIXELS: {0: torch.export.Dim("batch")}},
+            dynamic_shapes={PIXELS: {0: torch.export.Dim("batch", min=1, max=MOST_PICTURES)}},
             input_names=[PIXELS],
             output_names=["logits"],
             opset_version=opset,
