@@ -12,7 +12,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-SECTIONS = ("losses", "key_points", "object_aware", "metrics", "data")
+SECTIONS = ("losses", "key_points", "object_aware", "metrics", "data", "fuzz")
 
 
 def machine() -> str:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.fuzz import annotation_cases, picture_cases, worker
+from benchmarks.fuzz import __main__ as fuzz_main
+from benchmarks.fuzz import annotation_cases, picture_cases, section, worker
 from benchmarks.fuzz.layouts import LAYOUTS
 from benchmarks.fuzz.strict_json import Strict, parse
 
@@ -39,6 +40,20 @@ def test_some_cases() -> None:
 @pytest.mark.slow
 def test_many_cases() -> None:
     fuzz(2000, 20)
+
+
+def test_the_section_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(cases: int, seed: int) -> dict[str, int]:
+        return dict.fromkeys(fuzz_main.CLASSES, 0) | {"right": seed, "error": cases - seed}
+
+    monkeypatch.setattr(fuzz_main, "fuzz", counted)
+    text = section(quick=True)
+    assert "`python -m benchmarks.fuzz --cases 200 --seed N`" in text
+    assert (
+        "| seed | right | error | foreign | hang | over memory | silently wrong |\n|---|---|---|---|---|---|---|"
+        in text
+    )
+    assert text.endswith("| 2 | 2 | 198 | 0 | 0 | 0 | 0 |\n| 3 | 3 | 197 | 0 | 0 | 0 | 0 |")
 
 
 def written(root: Path, files: dict[str, bytes]) -> Path:
