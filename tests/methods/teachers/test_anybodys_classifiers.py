@@ -237,7 +237,8 @@ class TestRefusals:
     def test_an_encoder_without_a_classifier_cannot_teach(self, tmp_path: Path) -> None:
         AutoModel.from_config(tiny_config("vit")).save_pretrained(tmp_path)
         ViTImageProcessor().save_pretrained(tmp_path)
-        with pytest.raises(ValueError, match=r"is not whole: 2 tensors are missing \(classifier.bias, classifier.we"):
+        # 2 of them; older transformers miss the encoder's, too
+        with pytest.raises(ValueError, match=r"is not whole: \d+ tensors are missing \(classifier.bias, classif"):
             as_teacher(str(tmp_path), ["LABEL_0"])
 
     def test_a_model_of_words(self, tmp_path: Path) -> None:
