@@ -152,7 +152,7 @@ def grid(study: str, parts: dict[str, Part]) -> dict[str, list[dict[str, Any]]]:
         "assume negative": [{"loss": "bce"}],
         "asl": asl,
         "wan": settings("wan", weight=[None, 0.1, 0.3]),
-        "em": settings("em", alpha=[0.01, 0.05, 0.1, 0.2]),
+        "em": settings("em", alpha=[0.001, 0.003, 0.01, 0.05, 0.1, 0.2]),
         "epr": settings("epr", expected=[expected], weight=[1.0, 10.0]),
         "hill": settings("hill", margin=[0.0, 1.0]),
         "splc": settings("splc", threshold=[0.5, 0.6, 0.8]),
