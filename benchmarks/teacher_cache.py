@@ -9,7 +9,6 @@ is busy for all of them; a ratio is that of a round. Memory is the peak of a pro
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -157,7 +156,9 @@ def own_peak(method: str, variant: str, shape: Shape, folder: Path) -> float:
         step()
     if shape.device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    # not getrusage's, which a process inherits from the one that started it
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1.024e-3
 
 
 def section(quick: bool, device: str = "cpu", rounds: int = 15) -> str:
