@@ -10,8 +10,8 @@ words' co-occurrence in the training tags (positive pointwise mutual information
 tags of the unseen words, too: how often they stand beside which words is known, in which pictures is not.
 
 Beside it, on the same unseen words: chance; the co-occurrence alone (the model's probabilities of the seen words,
-carried over by P(unseen | seen) or by the likeness of the vectors); the same network with random vectors; and trained
-on all words.
+carried over by P(unseen given seen) or by the likeness of the vectors); the same network with random vectors; and
+trained on all words.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def one_run(
     if kind == "text queries":
         shares = torch.from_numpy(learned).sigmoid()
         conditional = (labels[:, seen].T @ labels[:, unseen]) / labels[:, seen].sum(dim=0).clamp(min=1)[:, None]
-        found["co-occurrence alone: P(unseen | seen)"] = (shares @ conditional).numpy()
+        found["co-occurrence alone: P(unseen given seen)"] = (shares @ conditional).numpy()
         likeness = F.normalize(vectors[seen], dim=1) @ F.normalize(vectors[unseen], dim=1).T
         found["co-occurrence alone: likeness of vectors"] = (shares @ likeness).numpy()
         found["chance"] = stateless_generator("chance", seed).random((len(shares), UNSEEN))
