@@ -12,7 +12,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-SECTIONS = ("losses", "key_points", "object_aware", "metrics", "data", "fuzz")
+SECTIONS = ("losses", "key_points", "object_aware", "metrics", "trainer", "teacher_cache", "data", "fuzz")
 
 
 def machine() -> str:

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from mlic_hf.cli.parsing import parse
 from mlic_hf.data import collate
+from mlic_hf.methods.psd.part_teachers import load_part_teachers
 from mlic_hf.metrics import multilabel_metrics
 from mlic_hf.runs.data import evaluation_set, load_data
-from mlic_hf.runs.teachers import load_part_teachers
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     if settings.run.teachers is None:
         raise SystemExit("--teachers is missing; name the folder that train_teachers.py wrote.")
     data = load_data(settings.run)
-    teachers = load_part_teachers(settings, data, Path(settings.run.teachers))
+    teachers = load_part_teachers(Path(settings.run.teachers), data.labels.names, settings.method.kinds)
     images = evaluation_set(settings.run, data, teachers.pixels, settings.run.eval_split, "eval_split")
     answers: dict[str, list[torch.Tensor]] = {kind: [] for kind in settings.method.kinds}
     labels = []
