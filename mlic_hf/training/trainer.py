@@ -419,7 +419,9 @@ class MultiLabelTrainer(Trainer):
         if not blocking or revision is not None:
             raise ValueError("A push waits until main was read back: leave blocking true and revision out.")
         if self.hub_model_id is None:
-            self.init_hf_repo(token=token, private=private)
+            if private is not None:
+                self.args.hub_private_repo = private  # older transformers take it from here alone
+            self.init_hf_repo(token=token)
         self.save_model(_internal_call=True)
         if not self.is_world_process_zero():
             return None

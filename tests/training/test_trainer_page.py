@@ -36,7 +36,7 @@ CONDITIONAL = {"lr_scheduler_kwargs", "warmup_steps", "optim_args"}  # with the 
 
 def test_the_table_has_every_field() -> None:
     fields = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
-    assert fields <= ROWS.keys()
+    assert fields - {"warmup_ratio", "logging_dir"} <= ROWS.keys()  # both only in older transformers
     own = {field.name for field in dataclasses.fields(MultiLabelTrainingArguments) if field.init} - fields
     assert own == set(re.findall(r"^\| `(\w+)` \| ", PAGE.split("The library's own:")[1], re.MULTILINE))
 
