@@ -44,7 +44,7 @@ def test_a_student_is_distilled_where_there_is_no_teacher(
     assert not kept.exists()
     verb.main(asked)
     assert "48 answers in" in capsys.readouterr().out
-    before = {path: path.stat().st_mtime_ns for path in kept.iterdir() if path.suffix != ".lock"}
+    before = {path: path.stat().st_mtime_ns for path in kept.iterdir() if path.name != ".lock"}
     verb.main(asked)
     assert "0 answers in" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in before} == before
