@@ -115,7 +115,7 @@ class Objective(nn.Module):
 
         Args:
             counts: (C,) training images with each label.
-            num_images: training images.
+            num_images: training images of which some label is known.
         """
 
     def after_step(self, model: nn.Module) -> None:

@@ -16,6 +16,8 @@ from mlic_hf.runs.jobs import Job
 from mlic_hf.runs.stages import run
 from tests.scripts.folder import DECODER, FLAGS
 
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "studies"
+STUDIES = sorted(path for path in FOLDER.glob("*.yaml") if not path.stem.endswith("_recipe"))
 STUDY = """
 recipe: digit_scenes/l2d
 seeds: [0, 1]
@@ -114,9 +116,7 @@ def test_telling_of_nothing_is_refused(folder: Path, tmp_path: Path) -> None:
         main([write(tmp_path), "--only_tell", "true", *flags])
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "benchmarks" / "studies").glob("*.yaml")), ids=str
-)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_of_the_project_is_made_of_settings_that_exist(path: Path) -> None:
     study = studies.read_study(path)
     flags = ["--config", study.recipe, "--dataset", "photos", "--teacher", "teachers", "--output_dir", "x"]
