@@ -111,9 +111,8 @@ def test_a_killed_overwrite_leaves_what_was_there(tmp_path: Path, own_cache: Pat
     assert sorted(path.name for path in output.iterdir()) == [LOCK, "data", "report.json"]
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGKILL))]
-)
+@pytest.mark.slow  # on a machine that is very busy the process may end before the signal reaches it
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_first_run_leaves_no_data(tmp_path: Path, own_cache: Path, number: signal.Signals) -> None:
     output = tmp_path / "out"
     command = arguments(source(tmp_path / "in"), output, "--images_per_shard", "1")
