@@ -36,13 +36,19 @@ def training_examples(
         data: what `mlic_hf.data.adapt` takes, or a dataset of examples, which is left as it is.
         labels: the model's label names; those of the data are matched to them by name.
         pixels: size and normalisation.
-        transform: a paper's pipeline by its name, a `TransformConfig`, or a function (image, generator) -> (3, H, W).
+        transform: a paper's pipeline by its name ("l2d" when None), a `TransformConfig`, or a function (image,
+            generator) -> (3, H, W).
         views: 1, or 2 for a second, independently drawn view.
         seed: of the draws.
     """
     if gives_examples(data):
+        if transform is not None and data is not None:
+            raise ValueError(
+                "The training data are examples already, so the transform would have no effect: leave it out, or give "
+                "rows of pictures and labels."
+            )
         return data
-    return of_rows(adapt(data, labels=labels)[0], labels, pixels, transform, views=views, seed=seed)
+    return of_rows(adapt(data, labels=labels)[0], labels, pixels, transform or "l2d", views=views, seed=seed)
 
 
 def taught_examples(data: Any, method: Method) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mlic_hf.methods.base import Method
 from mlic_hf.training.step_losses import StepLosses
 
 
@@ -38,6 +39,23 @@ def refuse_non_finite(step: int, losses: StepLosses, modules: Sequence[nn.Module
         f"{what}; images: {', '.join(map(str, losses.images)) or 'unknown'}). Lower the learning rate or the mixed "
         "precision, look at these images, or allow some skips (max_skipped_steps)."
     )
+
+
+def refuse_idle_teacher(teacher: Any, method: Method) -> None:
+    """Refuse a teacher that would teach nothing.
+
+    Raises:
+        ValueError: no loss asks one, or the method has another.
+    """
+    if teacher is None:
+        return
+    if teacher is not method.teacher:
+        raise ValueError("A Method has its teacher already: leave `teacher` out, or give objectives as the method.")
+    if not any(objective.needs_teacher for objective in method.objectives.values()):
+        raise ValueError(
+            f"A teacher is given, but no loss of this method asks it ({', '.join(method.objectives)}): leave it out, "
+            'or choose a method that distils ("l2d", "psd").'
+        )
 
 
 def refuse_unknown_length(data: Any, max_steps: int) -> None:

@@ -64,7 +64,8 @@ class MultiLabelTrainer(Trainer):
             see `mlic_hf.methods.registry.build_objectives`.
         teacher: what teaches: a folder (of a model, PSD's parts or a teacher cache), a Hub name, a model, or a
             `Teacher`.
-        transform: the training images' pipeline: a paper's by name, a `TransformConfig`, or a function.
+        transform: the training images' pipeline: a paper's by name ("l2d" when None), a `TransformConfig`, or a
+            function.
         compute_metrics: your own metrics of an `EvalPrediction` of logits and labels, beside which `loss` is told.
         kwargs: what else transformers' Trainer takes.
 
@@ -94,7 +95,7 @@ class MultiLabelTrainer(Trainer):
         *,
         method: Any = "supervised",
         teacher: Any = None,
-        transform: Any = "l2d",
+        transform: Any = None,
         compute_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -154,6 +155,7 @@ class MultiLabelTrainer(Trainer):
             self.teacher = as_teacher(self.teacher, list_labels(model))
             objectives = build_objectives(self.wanted, model, self.teacher)
             self.method = Method(objectives, PixelSpec.of_model(model), self.teacher)
+        guards.refuse_idle_teacher(self.teacher, self.method)
         self.loss: Any = self.method
         prepare_batch_norm((model, self.method), self.args.batch_norm)
         if self.args.mixup_alpha:
@@ -205,8 +207,9 @@ class MultiLabelTrainer(Trainer):
         if self.args.mixup_alpha:
             key = (self._seed, self.args.process_index, self.state.global_step)
             for number, batch in enumerate(batches):
-                mixed = mixup(batch["pixel_values"], batch["labels"], self.args.mixup_alpha, *key, number)
-                batch["pixel_values"], batch["labels"] = mixed
+                start = next(name for name in STARTS if name in batch)
+                mixed = mixup(batch[start], batch["labels"], self.args.mixup_alpha, *key, number)
+                batch[start], batch["labels"] = mixed
         counts = sum(self.method.counts(batch["labels"].to(device), batch.get("unlabelled")) for batch in batches)
         self.method.zero_grad()  # transformers does it for the model alone
         self.losses.begin([name for batch in batches for name in batch.get("image_id", ())])

@@ -24,7 +24,7 @@ def student() -> Any:
     return model
 
 
-def trained(folder: Path, stored: bool, views: int) -> Any:
+def trained(folder: Path, stored: bool, views: int, **changes: Any) -> Any:
     model = student()
     train, evaluated = dataset(24, kind="train"), dataset(13, seed=1)
 
@@ -33,7 +33,7 @@ def trained(folder: Path, stored: bool, views: int) -> Any:
             return model.eval().backbone.feature_map(pixels)
 
     both = Together(model, [Weighted(BinaryCrossEntropy(), 1.0)])
-    trainer = make_trainer(folder, both, train=train)
+    trainer = make_trainer(folder, both, train=train, **changes)
     if stored:
         trainer.train_dataset = compute_feature_maps(train, extract, folder / "train", views)
         trainer.eval_dataset = compute_feature_maps(evaluated, extract, folder / "eval")
@@ -58,6 +58,13 @@ def test_one_view_is_another_training(tmp_path: Path) -> None:
     assert any(
         not torch.equal(weight, two.model.state_dict()[name]) for name, weight in one.model.state_dict().items()
     )
+
+
+def test_maps_are_mixed_as_pixels_are(tmp_path: Path) -> None:
+    mixed, plain = (trained(tmp_path / str(alpha), True, 1, mixup_alpha=alpha) for alpha in (0.4, 0.0))
+    losses = [[line["loss"] for line in one.state.log_history if "loss" in line] for one in (mixed, plain)]
+    assert len(losses[0]) == len(losses[1]) == 2
+    assert losses[0] != losses[1]
 
 
 class Looking(Objective):

@@ -146,6 +146,19 @@ def test_a_loss_function_beside_the_method_is_refused(tmp_path: Path) -> None:
         MultiLabelTrainer(tiny_linear(), arguments(tmp_path), None, data, data, compute_loss_func=lambda *a, **k: 0)
 
 
+def test_what_would_have_no_effect_is_refused(tmp_path: Path) -> None:
+    model, data = tiny_linear(), dataset(8)
+    with pytest.raises(ValueError, match=r"no loss of this method asks it \(bce\)"):
+        MultiLabelTrainer(model, arguments(tmp_path), train_dataset=data, eval_dataset=data, teacher=tiny_linear())
+    both = Together(tiny_linear(), [Weighted(BinaryCrossEntropy(), 1.0)])
+    with pytest.raises(ValueError, match="has its teacher already"):
+        MultiLabelTrainer(
+            both.student, arguments(tmp_path), None, data, data, method=both.method, teacher=tiny_linear()
+        )
+    with pytest.raises(ValueError, match="examples already, so the transform would have no effect"):
+        MultiLabelTrainer(model, arguments(tmp_path), train_dataset=data, eval_dataset=data, transform="eval")
+
+
 # What crashed
 
 
