@@ -19,8 +19,9 @@ def params(*prefixes: str) -> list[Any]:
     names = sorted(p.stem for p in GOLDEN.glob("*.safetensors") if p.stem.startswith(prefixes))
     if names:
         return [pytest.param(name, id=name) for name in names]
-    reason = f"no golden case {'/'.join(prefixes)} in {GOLDEN} (set MLIC_GOLDEN_DIR)"
-    return [pytest.param("absent", marks=pytest.mark.skip(reason=reason), id="absent")]
+    # a folder without a case of these prefixes is a mistake: there the test runs, and fails to read it
+    absent = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"there is no folder {GOLDEN} (set MLIC_GOLDEN_DIR)")
+    return [pytest.param("absent", marks=absent, id="absent")]
 
 
 def load(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
