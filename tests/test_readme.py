@@ -8,8 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_photographs_of_a_table_become_a_tagger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets")
+    from mlic_hf import LinearForImageClassification
+
+    (tmp_path / "photos").mkdir()
+    table = ["file,tags"]
+    for number in range(20):
+        Image.effect_noise((40, 30), 50).save(tmp_path / "photos" / f"{number}.png")
+        table.append(f"{number}.png,{'sky sea' if number % 2 else 'sky'}")
+    (tmp_path / "photos.csv").write_text("\n".join(table), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    untrained = functools.partial(LinearForImageClassification.from_timm, pretrained=False, image_size=32)
+    monkeypatch.setattr(LinearForImageClassification, "from_timm", untrained)  # no download in a test
+    found: dict[str, Any] = {}
+    exec(PROGRAMS[0], found)
+    assert found["tagger"].config.id2label == {0: "sea", 1: "sky"}
+    assert found["trainer"].state.global_step == 5
+    assert found["trainer"].state.log_history[-2]["eval_mAP"] > 0
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,10 +46,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     teacher.save_pretrained(tmp_path / "runs" / "digit_scenes_l2d" / "teacher")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dataset_builders, "load_splits", small)
-    programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(programs) == 2
+    assert len(PROGRAMS) == 3
     found: dict[str, Any] = {}
-    for program in programs:
+    for program in PROGRAMS[1:]:
         exec(program, found)
     assert found["trainer"].state.global_step == 10
     assert {entry["label"] for entry in found["tagger"](found["ds"]["test"][0]["image"])} == set(labels)
