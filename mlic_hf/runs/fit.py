@@ -31,6 +31,7 @@ from mlic_hf.runs.data import Data, evaluation_set, training_set, with_unlabelle
 from mlic_hf.runs.features import kept_features
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.settings import Settings, settings_of
+from mlic_hf.runs.terminal import shown
 from mlic_hf.training import MultiLabelTrainer
 from mlic_hf.training.checkpoint import find_checkpoints, set_aside_unfinished
 
@@ -184,8 +185,9 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         set_seed(args.seed)
         disable_progress_bar()  # of saving weights; that of the steps stays
         trainer = make_trainer(settings, data, teacher)
-        trainer.train(resume_from_checkpoint=resume)
-        told |= results(trainer, settings, data)
+        with shown(trainer, folder.resolve().name):
+            trainer.train(resume_from_checkpoint=resume)
+            told |= results(trainer, settings, data)
         trainer.save_model()
         told["finished"] = True
         if main_process:
