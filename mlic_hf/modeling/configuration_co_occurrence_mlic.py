@@ -12,11 +12,13 @@ class CoOccurrenceConfig(MultiLabelConfig):
     """Fields of `CoOccurrenceForImageClassification`.
 
     Args:
-        num_heads: attention heads; they must divide the backbone's channels.
+        num_heads: attention heads; they must divide the width.
         feed_forward_size: hidden width of the feed-forward parts.
         encoder_layers, decoder_layers: number of transformer layers.
         graph_steps: steps K of the gated graph network (the paper: VOC 2, COCO 1, NUS-WIDE 4, VG500 2).
         dropout: in the transformer, in [0, 1).
+        width: of a label embedding, to which the backbone's channels are then projected; None for as many as they are,
+            as published.
         **kwargs: as in `MultiLabelConfig`.
     """
 
@@ -30,6 +32,7 @@ class CoOccurrenceConfig(MultiLabelConfig):
         decoder_layers: int = 1,
         graph_steps: int = 1,
         dropout: float = 0.1,
+        width: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.num_heads = num_heads
@@ -38,10 +41,11 @@ class CoOccurrenceConfig(MultiLabelConfig):
         self.decoder_layers = decoder_layers
         self.graph_steps = graph_steps
         self.dropout = dropout
+        self.width = width
         super().__init__(**kwargs)
 
     def check(self) -> None:
         super().check()
-        require_width(self, "num_heads", "feed_forward_size")
+        require_width(self, "num_heads", "feed_forward_size", *([] if self.width is None else ["width"]))
         require_layers(self, "encoder_layers", "decoder_layers", "graph_steps")
         require_share(self, "dropout")

@@ -49,7 +49,8 @@ class GatedGraph(GradientCheckpointingLayer):
 class CoOccurrenceHead(Head):
     """Transformer to label embeddings E, first classifier to W, graph network to G, classifier on [E, G].
 
-    Shapes: feature map (B, D, h, w) -> logits (B, C), E (B, C, D), W (B, C, C), G (B, C, D).
+    Shapes: feature map (B, D, h, w) -> logits (B, C), E (B, C, D), W (B, C, C), G (B, C, D); D is then `width`, if
+    that is set.
 
     Attributes:
         graph: the graph network, `graph(E, W) -> G`, also for other edges than the predicted ones.
@@ -65,21 +66,23 @@ class CoOccurrenceHead(Head):
 
     def __init__(self, in_features: int, config: CoOccurrenceConfig) -> None:
         super().__init__()
-        if in_features % config.num_heads != 0:
+        width = config.width or in_features
+        if width % config.num_heads != 0:
             raise ValueError(
-                f"CoOccurrenceConfig.num_heads is {config.num_heads}, which does not divide the backbone's "
-                f"{in_features} channels; choose a number of heads that does."
+                f"CoOccurrenceConfig.num_heads is {config.num_heads}, which does not divide the "
+                f"{'width' if config.width else 'backbone'}'s {width} channels; choose a number of heads that does."
             )
-        sizes = (in_features, config.num_heads, config.feed_forward_size, config.dropout)
+        sizes = (width, config.num_heads, config.feed_forward_size, config.dropout)
         self.num_labels = config.num_labels
-        self.queries = nn.Embedding(config.num_labels, in_features)
+        self.input_projection = nn.Conv2d(in_features, width, kernel_size=1) if config.width else None
+        self.queries = nn.Embedding(config.num_labels, width)
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(config.encoder_layers))
-        self.encoder_norm = nn.LayerNorm(in_features)
+        self.encoder_norm = nn.LayerNorm(width)
         self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(config.decoder_layers))
-        self.decoder_norm = nn.LayerNorm(in_features)
-        self.edge_classifier = nn.Linear(2 * in_features, config.num_labels)
-        self.graph = GatedGraph(in_features, config.graph_steps)
-        self.classifier = LabelClassifier(config.num_labels, 2 * in_features)
+        self.decoder_norm = nn.LayerNorm(width)
+        self.edge_classifier = nn.Linear(2 * width, config.num_labels)
+        self.graph = GatedGraph(width, config.graph_steps)
+        self.classifier = LabelClassifier(config.num_labels, 2 * width)
 
     def edges(self, embeddings: Tensor, features: Tensor) -> Tensor:
         """The predicted co-occurrence matrix.
@@ -95,7 +98,7 @@ class CoOccurrenceHead(Head):
         return torch.sigmoid(self.edge_classifier(torch.cat((embeddings, scene), dim=-1)))
 
     def forward(self, feature_map: Tensor, request: HeadRequest) -> dict[str, object]:
-        features = as_sequence(feature_map)
+        features = as_sequence(feature_map if self.input_projection is None else self.input_projection(feature_map))
         memory = features
         for layer in self.encoder:
             memory = layer(memory, need_weights=request.explicit)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoConfig
 
 from mlic_hf.modeling import (
@@ -151,3 +152,18 @@ def test_heads_must_divide_the_backbones_channels() -> None:
 
     with pytest.raises(ValueError, match="num_heads is 5, which does not divide the backbone's 512"):
         MulConForImageClassification.from_timm("resnet10t", ["a"], pretrained=False, num_heads=5, width=20)
+
+
+def test_a_width_of_ones_own_takes_the_place_of_the_backbones_channels() -> None:
+    from mlic_hf.modeling import CoOccurrenceForImageClassification
+
+    narrow = {"width": 24, "num_heads": 4, "feed_forward_size": 16, "encoder_layers": 1}
+    model = CoOccurrenceForImageClassification.from_timm("resnet10t", ["a", "b"], pretrained=False, **narrow).eval()
+    found = model(torch.rand(3, 3, 64, 64), output_label_embeddings=True)
+    assert found.label_embeddings.shape == found.graph_embeddings.shape == (3, 2, 24)
+    assert found.logits.shape == (3, 2)
+    assert all("input_projection" in name or 512 not in tensor.shape for name, tensor in model.head.named_parameters())
+    with pytest.raises(ValueError, match="num_heads is 5, which does not divide the width's 24"):
+        CoOccurrenceForImageClassification.from_timm("resnet10t", ["a"], pretrained=False, **narrow | {"num_heads": 5})
+    with pytest.raises(ValueError, match="width is 0"):
+        CoOccurrenceForImageClassification.from_timm("resnet10t", ["a"], pretrained=False, width=0)
