@@ -66,7 +66,12 @@ class PartTeachers:
         self.pixels: PixelSpec = next(iter(self.teachers.values()))[0].pixels
         if len(sizes) > 1:
             raise ValueError(f"The teachers have different image sizes {sorted(sizes)}; train them with one.")
-        self.stack = StackedBackbones([t for of_kind in self.teachers.values() for t in of_kind]) if stacked else None
+        flat = [t for of_kind in self.teachers.values() for t in of_kind]
+        self.together: StackedBackbones | SharedBackbone | None = None
+        if same_backbone(flat):
+            self.together = SharedBackbone(flat)
+        elif stacked:
+            self.together = StackedBackbones(flat)
 
     @torch.no_grad()
     def __call__(
@@ -79,8 +84,8 @@ class PartTeachers:
         **asked: bool,
     ) -> dict[str, Tensor]:
         """{kind: logits (B, C)} for a batch (B, 3, H, W) prepared for `source`."""
-        if self.stack is not None:
-            flat = iter(self.stack(pixel_values, source))
+        if self.together is not None:
+            flat = iter(self.together(pixel_values, source))
         else:
             flat = (t(pixel_values, source).logits for of_kind in self.teachers.values() for t in of_kind)
         answers = {}
@@ -137,6 +142,29 @@ def own_positions(model: MultiLabelModel, part: Sequence[str], labels: Sequence[
         )
     index = {name: position for position, name in enumerate(labels)}
     return [index[name] for name in own]
+
+
+def same_backbone(teachers: Sequence[ModelTeacher]) -> bool:
+    """Whether all backbones hold the same weights, as those of heads on one frozen backbone do."""
+    first, *others = [dict(teacher.model.backbone.state_dict()) for teacher in teachers]
+    return all(
+        own.keys() == first.keys() and all(torch.equal(value, first[name]) for name, value in own.items())
+        for own in others
+    )
+
+
+class SharedBackbone:
+    """Teachers with the same weights in their backbones, which run once: as dear as one teacher."""
+
+    def __init__(self, teachers: Sequence[ModelTeacher]) -> None:
+        self.teachers = teachers
+
+    def __call__(self, pixel_values: Tensor, source: PixelSpec) -> list[Tensor]:
+        device, first = pixel_values.device, self.teachers[0]
+        models = [teacher.model.to(device) for teacher in self.teachers]  # type: ignore[arg-type]
+        with half_precision(device, first.half):
+            feature_map = models[0].backbone.feature_map(convert_pixels(pixel_values, source, first.pixels))
+            return [model(feature_map=feature_map).logits for model in models]
 
 
 class StackedBackbones:

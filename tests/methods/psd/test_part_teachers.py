@@ -41,6 +41,23 @@ def test_stacked_backbones_answer_the_same() -> None:
     torch.testing.assert_close(stacked(pixels, stacked.pixels)["cgp"], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_backbone_that_teachers_share_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, _ = tiny_batch(3)
+    models = teachers()
+    backbone = models[0].model.backbone
+    models[1].model.backbone.load_state_dict(backbone.state_dict())
+    expected = [teacher(pixels, teacher.pixels).logits for teacher in models]
+    together = PartTeachers({"cgp": models}, {"cgp": PARTITION}, NAMES)
+    calls = []
+    plain = type(backbone).forward
+    monkeypatch.setattr(type(backbone), "forward", lambda *a, **k: (calls.append(1), plain(*a, **k))[1])
+    found = together(pixels, together.pixels)["cgp"]
+    assert len(calls) == 1
+    for own, place in zip(expected, together.positions["cgp"]):
+        torch.testing.assert_close(found[:, place], own)
+    assert part_teachers().together is None
+
+
 def test_stacked_teachers_compute_in_the_precision_around_them() -> None:
     pixels, _ = tiny_batch()
     one_by_one, stacked = part_teachers(), part_teachers(stacked=True)
