@@ -31,13 +31,19 @@ class FeatureMaps(Dataset):
         images: the data set, for its ids and labels; its pictures are not read.
         folder: what `compute_feature_maps` wrote for these images.
         views: how many views are used.
+        pairs: examples have a `second_view` as well: another view, so a draw of its own; from one turn of the views
+            to the next it is a different one.
 
     Raises:
         FileNotFoundError: if a view is missing.
-        ValueError: if the folder is that of other images.
+        ValueError: if the folder is that of other images, or pairs are to be made of one view.
     """
 
-    def __init__(self, images: MultiLabelDataset, folder: Path, views: int) -> None:
+    def __init__(self, images: MultiLabelDataset, folder: Path, views: int, pairs: bool = False) -> None:
+        if pairs and views < 2:
+            raise ValueError(
+                f"A second view of an image is another of its draws, but views is {views}: keep 2 or more."
+            )
         missing = [view for view in range(views) if not view_file(folder, view).is_file()]
         if missing:
             raise FileNotFoundError(f"{folder} lacks the feature maps of view {missing[0]}; compute them first.")
@@ -51,6 +57,7 @@ class FeatureMaps(Dataset):
                 "or in another order. Choose another folder."
             )
         self.maps = [np.load(view_file(folder, view), mmap_mode="r") for view in range(views)]
+        self.pairs = pairs
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
@@ -61,10 +68,18 @@ class FeatureMaps(Dataset):
         return len(self.image_ids)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One example: feature_map (D, h, w), labels (labels,) and image_id."""
-        kept = self.maps[view_of_epoch(int(self._epoch), len(self.maps))][int(index)]
-        feature_map = torch.from_numpy(kept.astype(np.float32))
-        return {"feature_map": feature_map, "labels": self.labels[int(index)], "image_id": self.image_ids[int(index)]}
+        """One example: feature_map (D, h, w), labels (labels,), image_id and view; second_view of pairs."""
+        place, views, epoch = int(index), len(self.maps), int(self._epoch)
+        view = view_of_epoch(epoch, views)
+        example: dict[str, Any] = {"feature_map": self._map(view, place), "labels": self.labels[place]}
+        example |= {"image_id": self.image_ids[place], "view": view}
+        if self.pairs:
+            other = (view + 1 + epoch // views % (views - 1)) % views
+            example["second_view"] = self._map(other, place)
+        return example
+
+    def _map(self, view: int, place: int) -> Tensor:
+        return torch.from_numpy(self.maps[view][place].astype(np.float32))
 
 
 def compute_feature_maps(

@@ -170,6 +170,14 @@ class Method(nn.Module):
         self.batch_pixels = replace(pixels, image_size=largest)
         self._outside = (teacher,)  # a tuple, so that nn.Module does not register it
 
+    def taught_by(self, teacher: Teacher | None) -> Method:
+        """The same objectives under another teacher, such as the first one's kept answers."""
+        weighted = [
+            Weighted(own, self.weights[own.name], self.per_image[own.name], self.ramps[own.name])
+            for own in self._each()
+        ]
+        return Method(weighted, self.pixels, teacher)
+
     @property
     def teacher(self) -> Teacher | None:
         return self._outside[0]
@@ -181,8 +189,10 @@ class Method(nn.Module):
 
     @property
     def need_pixels(self) -> list[str]:
-        """The objectives for which feature maps of a frozen backbone cannot stand in for the pixels."""
-        return [o.name for o in self._each() if o.needs_pixels or o.needs_teacher or o.views > 1]
+        """Who cannot do with feature maps of a frozen backbone: objectives, and a teacher that looks nothing up."""
+        found = [objective.name for objective in self._each() if objective.needs_pixels]
+        looks = self.teacher is not None and not getattr(self.teacher, "answers_by_id", False)
+        return [*found, *(["the teacher"] if looks else [])]
 
     @property
     def couples_images(self) -> bool:
@@ -203,6 +213,11 @@ class Method(nn.Module):
     def asks(self) -> dict[str, bool]:
         """The keyword arguments with which the student gives all that the objectives need."""
         return _asked(self._each())
+
+    @property
+    def asks_teacher(self) -> dict[str, bool]:
+        """The keyword arguments with which the teacher does."""
+        return _asked(objective for objective in self._each() if objective.needs_teacher)
 
     def _each(self) -> Iterable[Objective]:
         return self.objectives.values()  # type: ignore[return-value]
@@ -244,7 +259,8 @@ class Method(nn.Module):
             model: the student.
             pixel_values: (B, 3, H, W), normalised as the student wants.
             labels: (B, C) in {1, 0, -1}.
-            second_view: (B, 3, H, W) another augmentation of the same images, for objectives with two views.
+            second_view: another augmentation of the same images, for objectives with two views; pixels as those of
+                pixel_values, or feature maps.
             image_id: the images' ids, for a teacher whose answers are looked up.
             view: which draw of each image this is, where the draws come again.
             unlabelled: (B,) which images are there for the teacher alone; None for none.
@@ -254,28 +270,30 @@ class Method(nn.Module):
         Raises:
             ValueError: for a batch without a view that the method needs.
         """
-        if pixel_values is None:
-            if feature_map is None or self.need_pixels:
-                wanting = f", which {', '.join(self.need_pixels)} needs." if self.need_pixels else "."
-                raise ValueError(f"The batch has no pixel_values{wanting}")
-            named: Any = {"feature_map": feature_map, "image_id": image_id}
-            return MethodBatch(None, labels, None, model, progress=progress, **named)
+        given = feature_map if pixel_values is None else pixel_values
+        if given is None or (pixel_values is None and self.need_pixels):
+            wanting = f", which {', '.join(self.need_pixels)} needs." if self.need_pixels else "."
+            raise ValueError(f"The batch has no pixel_values{wanting}")
         if self.views > 1:
             if second_view is None:
                 raise ValueError("This method compares two views of an image, but the batch has no `second_view`.")
-            pixel_values = torch.cat([pixel_values, second_view])
+            given = torch.cat([given, second_view])
             labels = torch.cat([labels, labels])
             image_id = None if image_id is None else [*image_id, *image_id]
             unlabelled = None if unlabelled is None else torch.cat([unlabelled, unlabelled])
         taught = None
         if self.teacher is not None:
-            asked: Any = _asked(objective for objective in self._each() if objective.needs_teacher)
+            asked: Any = self.asks_teacher
             where: Any = {} if view is None else {"view": view}
-            taught = self.teacher(pixel_values, self.batch_pixels, image_id=image_id, **where, **asked)
-        seen = convert_pixels(pixel_values, self.batch_pixels, self.pixels)
+            taught = self.teacher(given, self.batch_pixels, image_id=image_id, **where, **asked)
+        seen, maps = None, None
+        if pixel_values is None:
+            maps = given
+        else:
+            seen = convert_pixels(given, self.batch_pixels, self.pixels)
         answered = getattr(taught, "answered", None)  # of every cell
         answered = getattr(self.teacher, "answered", None) if answered is None else answered
-        more: Any = {"unlabelled": unlabelled, "image_id": image_id}
+        more: Any = {"unlabelled": unlabelled, "image_id": image_id, "feature_map": maps}
         return MethodBatch(seen, labels, None, model, taught, progress, answered, **more)
 
     def forward(self, batch: MethodBatch, totals: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from transformers import set_seed
 from transformers.utils.logging import disable_progress_bar
 
+from mlic_hf.data import FeatureMaps
 from mlic_hf.hub.privacy import command_line, publishable
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import FOLDERS, build_objectives, extra_objectives
@@ -28,7 +29,7 @@ from mlic_hf.methods.views import PixelSpec
 from mlic_hf.metrics import bootstrap_map, fit_calibration, multilabel_metrics, tune_thresholds
 from mlic_hf.reports.curves_picture import draw_curves
 from mlic_hf.runs.data import Data, evaluation_set, training_set, with_unlabelled
-from mlic_hf.runs.features import kept_features
+from mlic_hf.runs.features import kept_answers, kept_features
 from mlic_hf.runs.models import build_model
 from mlic_hf.runs.settings import Settings, settings_of
 from mlic_hf.runs.terminal import shown
@@ -228,28 +229,41 @@ def make_trainer(settings: Settings, data: Data, teacher: Any) -> MultiLabelTrai
     seed = args.seed if args.data_seed is None else args.data_seed
     train = training_set(run, data, method.batch_pixels, method.views, seed)
     evaluated = evaluation_set(run, data, method.pixels, run.eval_split, "eval_split")
-    if run.feature_views and method.need_pixels:
-        raise ValueError(
-            f"feature_views is {run.feature_views}, but {', '.join(method.need_pixels)} of {run.method} needs the "
-            "pixels: leave it 0, or give it to the teacher's own training (teacher_run)."
-        )
     if run.feature_views:
-        train, evaluated = frozen_features(settings, data, student, train, evaluated)
+        method, train, evaluated = on_features(settings, data, student, method, train, evaluated)
     train = with_unlabelled(run, data, train)
     return MultiLabelTrainer(student, args, train_dataset=train, eval_dataset=evaluated, method=method)
 
 
-def frozen_features(settings: Settings, data: Data, student: Any, train: Any, evaluated: Any) -> tuple[Any, Any]:
-    """The two data sets as feature maps of the student's backbone, which is frozen by this."""
+def on_features(
+    settings: Settings, data: Data, student: Any, method: Method, train: Any, evaluated: Any
+) -> tuple[Method, Any, Any]:
+    """The method and the two data sets as feature maps of the student's backbone, which is frozen by this.
+
+    A teacher is asked beforehand, about the pictures of which the maps are made.
+
+    Raises:
+        ValueError: if an objective needs the pixels, or a cache of answers holds fewer draws.
+    """
     run, size = settings.run, settings.training.per_device_eval_batch_size
+    if needing := [name for name, objective in method.objectives.items() if objective.needs_pixels]:
+        raise ValueError(
+            f"feature_views is {run.feature_views}, but {', '.join(needing)} of {run.method} needs the pixels: leave "
+            "it 0, or give it to the teacher's own training (teacher_run)."
+        )
     folder = Path(run.feature_folder or Path(settings.training.output_dir) / "features")
     views = 1 if train.transform.config.deterministic else run.feature_views
+    teacher = kept_answers(method, train, folder, views, size)
+    shown: Any = {"folder": folder, "pixels": method.pixels, "batch_size": size}
+    drawn = kept_features(student, train, described(data, run.train_split), method.batch_pixels, views, **shown)
+    plain = kept_features(student, evaluated, described(data, run.eval_split), method.pixels, 1, **shown)
+    taught = method if teacher is method.teacher else method.taught_by(teacher)
+    return taught, FeatureMaps(train, drawn, views, pairs=method.views > 1), FeatureMaps(evaluated, plain, 1)
 
-    def kept(images: Any, split: str, views: int) -> Any:
-        source = {key: data.described[key] for key in ("name", "options")} | data.described["splits"][split]
-        return kept_features(student, images, source, folder, views, size)
 
-    return kept(train, run.train_split, views), kept(evaluated, run.eval_split, 1)
+def described(data: Data, split: str) -> dict[str, Any]:
+    """What tells the images of a split from others."""
+    return {key: data.described[key] for key in ("name", "options")} | data.described["splits"][split]
 
 
 def score(trainer: MultiLabelTrainer, dataset: Any, prefix: str) -> tuple[Any, Any, dict[str, float]]:

@@ -57,6 +57,27 @@ def test_epoch_e_shows_view_e_mod_v_as_drawn_in_that_epoch(tmp_path: Path) -> No
     assert not torch.equal(first, kept[0]["feature_map"])
 
 
+def test_a_pair_is_two_draws_another_one_each_turn(tmp_path: Path) -> None:
+    source = images()
+    compute_feature_maps(source, Backbone(), tmp_path, views=3)
+    pairs, plain = FeatureMaps(source, tmp_path, 3, pairs=True), FeatureMaps(source, tmp_path, 3)
+    met = []
+    for epoch in range(6):
+        pairs.set_epoch(epoch)
+        example, drawn = pairs[4], []
+        for view in range(3):
+            plain.set_epoch(view)
+            drawn.append(plain[4]["feature_map"])
+        assert "second_view" not in plain[4]
+        assert example["view"] == epoch % 3
+        met.append(
+            [[torch.equal(example[key], one) for one in drawn].index(True) for key in ("feature_map", "second_view")]
+        )
+    assert met == [[0, 1], [1, 2], [2, 0], [0, 2], [1, 0], [2, 1]]
+    with pytest.raises(ValueError, match="another of its draws, but views is 1"):
+        FeatureMaps(source, tmp_path, 1, pairs=True)
+
+
 def test_only_missing_views_are_computed(tmp_path: Path) -> None:
     backbone = Backbone()
     compute_feature_maps(images(), backbone, tmp_path, views=2, batch_size=5)

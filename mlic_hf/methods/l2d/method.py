@@ -155,6 +155,7 @@ class Review(Objective):
     name = "review"
     needs = frozenset({"stage_maps"})
     needs_teacher = True
+    needs_pixels = True
     takes_soft_labels = True
     hears_unlabelled = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlic_hf.methods.teacher_cache.answers import CONTENTS
+from mlic_hf.methods.teacher_cache.answers import CONTENTS, contents_for
 from mlic_hf.methods.teacher_cache.cached_teacher import CachedTeacher, refuse_mixed_answers
 from mlic_hf.methods.teacher_cache.compute import compute_cache
 from mlic_hf.methods.teacher_cache.elsewhere import keep_answers
@@ -21,6 +21,7 @@ __all__ = [
     "Shown",
     "begin_cache",
     "compute_cache",
+    "contents_for",
     "fill_cache",
     "is_cache",
     "keep_answers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +15,11 @@ from mlic_hf.methods.views import PixelSpec
 #: model's output that they are made of
 FIELD_OF = {"class_maps": "class_maps", "label_embeddings": "label_embeddings", "pooled": "feature_map"}
 CONTENTS = (LOGITS, *FIELD_OF)
+
+
+def contents_for(asked: Mapping[str, bool]) -> list[str]:
+    """The contents that losses need which ask a teacher so (`output_<field>`)."""
+    return [LOGITS, *(name for name, field in FIELD_OF.items() if asked.get(f"output_{field}"))]
 
 
 def answers_of(teacher: Teacher, pixels: Tensor, source: PixelSpec, contents: Sequence[str]) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ class CachedTeacher:
         pixels: size the teacher's pictures were drawn in; a run has to draw them in the same.
         kinds: the partitions of PSD that it answers for; empty for a teacher of all labels.
         answered: (C,) which of the labels it answers; None for all.
+        answers_by_id: True: it does not look at the pixels.
 
     Args:
         folder: the cache.
@@ -49,6 +50,7 @@ class CachedTeacher:
     """
 
     stage_channels: Sequence[int] = ()
+    answers_by_id = True
 
     def __init__(self, folder: str | os.PathLike, labels: Sequence[str] | None = None) -> None:
         self.folder = Path(folder)
@@ -89,6 +91,18 @@ class CachedTeacher:
         refuse_other_draws(images, source, self.manifest, self.folder)
         refuse_other_pictures(images, source, self.manifest, self.folder, self.image_ids)
         return images.repeating(self.manifest.views)
+
+    def refuse_fewer_views(self, views: int) -> None:
+        """Refuse feature maps of more draws than were asked about.
+
+        Raises:
+            ValueError: saying how many there are.
+        """
+        if self.manifest.views is not None and views > self.manifest.views:
+            raise ValueError(
+                f"feature_views is {views}, but the teacher cache {self.folder} holds answers for "
+                f"{self.manifest.views}: take as many, or make a cache of {views} views."
+            )
 
     @torch.no_grad()
     def __call__(
