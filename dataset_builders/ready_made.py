@@ -55,6 +55,37 @@ def load_hub(
         raise ValueError(f"hub:{name} cannot be loaded: {error}") from error
 
 
+def hub_tables(name: str, split: str | None = None) -> list[str]:
+    """The addresses (hf://) of a Hub data set's Parquet files at its newest commit, split after split.
+
+    Args:
+        name: owner/name, or owner/name:config where it has several.
+        split: one of its splits; None for all.
+
+    Raises:
+        ImportError: `datasets` is not installed.
+        ValueError: it is not made of Parquet files, or does not have the split.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise ImportError("a data set on the Hub needs datasets: pip install 'mlic_hf[data]'") from error
+    path, _, config = name.partition(":")
+    try:
+        builder = datasets.load_dataset_builder(path, config or None)
+    except RuntimeError as error:
+        raise ValueError(f"hub:{name} cannot be loaded: {error}") from error
+    if builder.name != "parquet":
+        raise ValueError(
+            f"hub:{name} is made of {builder.name} files, and only Parquet can be read where it lies: fetch it with "
+            f"`hf download {path} --repo-type dataset --local-dir FOLDER`, and give the folder or its tars."
+        )
+    files = {str(name): list(addresses) for name, addresses in builder.config.data_files.items()}
+    if split is not None and split not in files:
+        raise ValueError(f"split is {split!r}, but hub:{name} has {', '.join(files)}.")
+    return [address for part in ([split] if split else files) for address in files[part]]
+
+
 def load_saved(folder: Path, split: str | None, streaming: bool) -> Any:
     """A data set that `save_to_disk` wrote; a single Dataset is the split "train".
 

@@ -3,6 +3,7 @@
 mlic predict --model runs/digit_scenes_l2d/student photo.jpg 'holiday/*.jpg' --output tags.jsonl
 mlic predict --model runs/digit_scenes_oass --boxes drawn photo.jpg
 mlic predict --model runs/tagger/student pictures.csv 'crawl/*.tar' --output tags/ --num_workers 8 --embeddings
+mlic predict --model runs/tagger/student hub:owner/name --split test --output tags/ --num_workers 8
 accelerate launch --num_processes 4 training_scripts/predict.py --model MODEL photos/ --output tags/ --resume
 
 A picture that cannot be read gets one line with the reason, and the others their labels. A file of tags appears when
@@ -28,10 +29,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "images",
         nargs="+",
         help="files, folders (searched through), quoted globs, lists (.txt, a path a line), tables (.csv, .tsv, "
-        ".jsonl, .parquet), WebDataset .tar files",
+        ".jsonl, .parquet), WebDataset .tar files, hub:owner/name",
     )
     parser.add_argument("--model", required=True, help="folder of a saved model, or a Hub repository")
     parser.add_argument("--column", help="of a table, where the pictures are; else image, file_name, file or path")
+    parser.add_argument("--split", help="of a data set on the Hub; else all of its pictures")
     parser.add_argument(
         "--threshold", type=finite, help="one threshold for all labels; else the model's own, else 0.5"
     )
@@ -79,7 +81,7 @@ def main(given: Sequence[str] | None = None) -> None:
     if output is None and (arguments.resume or arguments.embeddings):
         flag = "--resume goes on with a file" if arguments.resume else "--embeddings are no reading for a screen"
         raise ValueError(f"{flag}; give it with --output.")
-    pictures = find_pictures(arguments.images, arguments.column)
+    pictures = find_pictures(arguments.images, arguments.column, arguments.split)
     model = load_saved(arguments.model, "model").eval()
     boxes = None if arguments.boxes is None else box_files(pictures, arguments.boxes)
     how = {name: getattr(arguments, name) for name in ("threshold", "top_k", "calibrated", "embeddings")}

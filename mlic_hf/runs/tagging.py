@@ -57,6 +57,8 @@ class PreparedPictures(Dataset):
         picture = self.pictures[index]
         try:
             return self.processor(read_image(picture.source(), picture.name))["pixel_values"][0]
+        except ConnectionError:  # of a whole table, not of a picture: a run that goes on would tell it of all others
+            raise
         except (ValueError, OSError) as error:
             return str(error)
 

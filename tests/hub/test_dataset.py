@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from dataset_builders import load_splits
+from mlic_hf.modeling import MultiLabelImageProcessor
 from tests.dataset_builders.trees import metadata
 from tests.hub.loopback import client_environment, loopback_hub
+from tests.modeling.tiny_models import tiny_model
 
 pytest.importorskip("datasets")
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,5 +98,70 @@ def test_shards_on_the_hub_are_counted_and_streamed(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr[-2000:] + "\n".join(server.requests)
     assert done.stdout.split("\n")[:2] == ["True (3, 3, 2) 8 ['image-0-3', 'image-0-4', 'image-0-5']", "True"]
+    copies = [path for path in (tmp_path / "home").rglob("*") if path.suffix in (".parquet", ".arrow")]
+    assert copies == []
+
+
+PREDICT = """
+import io, sys
+import datasets, pyarrow.parquet
+from pathlib import Path
+from huggingface_hub import HfApi
+from mlic_hf.cli import predict
+from tests.data.pictures import encoded, picture
+
+def table(count, start):
+    cells = [{"bytes": encoded(picture(30, 20, start + i)), "path": None} for i in range(count)]
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"photo": cells}), file, row_group_size=2)
+    return file.getvalue()
+
+api = HfApi()
+api.create_repo("tester/many", repo_type="dataset")
+for name, count, start in (("train-00000-of-00002", 5, 0), ("train-00001-of-00002", 3, 5), ("test-0-of-1", 2, 8)):
+    file = f"data/{name}.parquet"
+    api.upload_file(path_or_fileobj=table(count, start), path_in_repo=file, repo_id="tester/many", repo_type="dataset")
+for n in range(10):
+    Path(sys.argv[2]).mkdir(exist_ok=True)
+    (Path(sys.argv[2]) / f"{n}.png").write_bytes(encoded(picture(30, 20, n)))
+same = ["--model", sys.argv[1], "--top_k", "2", "--quiet", "--column", "photo"]
+predict.main([sys.argv[2], *same[:-2], "--output", "local.jsonl"])
+in_shards = ["hub:tester/many", *same, "--output", "all", "--format", "jsonl", "--shard_size", "4"]
+predict.main([*in_shards, "--num_workers", "2"])
+Path("all/part-00001-of-00003.jsonl").unlink()
+predict.main([*in_shards, "--resume"])
+predict.main(["hub:tester/many", *same, "--split", "train", "--output", "train.jsonl"])
+try:
+    predict.main(["hub:tester/many", *same, "--split", "dev", "--output", "dev.jsonl"])
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_pictures_on_the_hub_are_tagged_where_they_lie(tmp_path: Path) -> None:
+    """Two files of train and one of test, by row groups; a lost shard is written again."""
+    model = tiny_model("mlic_linear")
+    model.save_pretrained(tmp_path / "model")
+    MultiLabelImageProcessor.for_model(model).save_pretrained(tmp_path / "model")
+    with loopback_hub() as server:
+        environment = os.environ | client_environment(server, tmp_path / "home") | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", PREDICT, str(tmp_path / "model"), str(tmp_path / "photos")]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:] + "\n".join(server.requests)
+        commit = server.files("datasets/tester/many")[0]
+
+    def rows(*paths: Path) -> list[dict]:
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+    expected = [row["labels"] for row in rows(tmp_path / "local.jsonl")]
+    found = rows(*sorted((tmp_path / "all").glob("part-*")))
+    assert sorted(map(str, expected[:8])) != [str(expected[0])] * 8, "pictures that cannot be told apart"
+    assert [row["labels"] for row in found] == expected
+    assert rows(tmp_path / "train.jsonl") == found[:8]
+    place = f"hf://datasets/tester/many@{commit}/data"
+    names = [f"{place}/train-00000-of-00002.parquet#{n}" for n in range(5)]
+    names += [f"{place}/train-00001-of-00002.parquet#{n}" for n in range(3)]
+    assert [row["file"] for row in found[:8]] == names
+    assert done.stdout.strip() == "split is 'dev', but hub:tester/many has train, test."
     copies = [path for path in (tmp_path / "home").rglob("*") if path.suffix in (".parquet", ".arrow")]
     assert copies == []

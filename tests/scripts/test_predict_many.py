@@ -12,6 +12,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import mlic_hf
 from mlic_hf.cli import predict
 from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.modeling import MultiLabelImageProcessor
-from mlic_hf.runs.picture_sources import find_pictures
+from mlic_hf.runs.picture_sources import _of_parquet, find_pictures
 from mlic_hf.runs.tag_shards import TagShards
 from mlic_hf.runs.tagging import Tagged, tag
 
@@ -99,6 +100,33 @@ class TestSources:
         (tmp_path / "empty.txt").write_text("\n")
         with pytest.raises(FileNotFoundError, match=r"empty\.txt is no image, and no folder"):
             find_pictures([tmp_path / "empty.txt"])
+
+    def test_a_table_elsewhere_that_is_gone_ends_the_run(self, student: str, folder: Path) -> None:
+        """It is no picture that is broken, and what comes after it is not told of as broken either."""
+        pyarrow = pytest.importorskip("pyarrow", reason="needs the data extra")
+        parquet = pytest.importorskip("pyarrow.parquet", reason="needs the data extra")
+        fsspec = pytest.importorskip("fsspec")
+        cells = [{"bytes": path.read_bytes()} for path in sorted((folder / "validation").glob("*.png"))]
+        cells[1] = {"bytes": b"no picture"}
+        memory = fsspec.filesystem("memory")
+        with memory.open("/many.parquet", "wb") as file:
+            parquet.write_table(pyarrow.table({"image": cells}), file, row_group_size=4)
+        pictures = list(_of_parquet("memory://many.parquet", None))
+        model = load_saved(student).eval()
+        found = tag(model, pictures, batch_size=4)
+        first = [next(found) for _ in range(4)]
+        assert [row.error is not None for row in first] == [False, True, False, False]
+        memory.rm("/many.parquet")
+        with pytest.raises(ConnectionError, match=r"memory://many\.parquet cannot be reached"):
+            list(found)
+
+    def test_only_parquet_is_read_where_it_lies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        datasets = pytest.importorskip("datasets", reason="needs the data extra")
+        config = SimpleNamespace(data_files={"train": ["hf://a.tar"]})
+        other = SimpleNamespace(name="webdataset", config=config)
+        monkeypatch.setattr(datasets, "load_dataset_builder", lambda name, config: other)
+        with pytest.raises(ValueError, match=r"hub:a/b:small is made of webdataset files.*`hf download a/b"):
+            find_pictures(["hub:a/b:small"])
 
     def test_a_picture_given_twice_is_tagged_once(self, folder: Path) -> None:
         path = folder / "train" / "image-0-0.png"
