@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,11 +68,35 @@ def key_points_of(maps: Tensor, size: tuple[int, int], rule: str) -> Tensor:
     return key_points(cams, cams.new_ones(len(cams), 1), size, rule)[:, 0].flip(1)
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a model found on the images of a split.
+
+    Attributes:
+        scores: (images, labels) in [0, 1].
+        targets: (images, labels) in {1, 0}.
+        hits: kind -> (image, label, whether it hit) of every case.
+    """
+
+    scores: np.ndarray
+    targets: np.ndarray
+    hits: dict[str, list[tuple[int, int, bool]]]
+
+
+def measure(model: Any, rows: Any, tolerance: float = 0.0, rule: str = "cmax") -> dict[str, float]:
+    """Shares of hits of one model by the keys of `COLUMNS`; the arguments as of `look`."""
+    looked = look(model, rows, tolerance, rule)
+    shares = {key: float(np.mean([hit for *_, hit in cases] or [np.nan])) for key, cases in looked.hits.items()}
+    by_label: dict[int, list[bool]] = {}
+    for _, label, hit in looked.hits["key_points"]:
+        by_label.setdefault(label, []).append(hit)
+    per_label = float(np.mean([np.mean(found) for found in by_label.values()]))
+    return {"mAP": multilabel_metrics(looked.scores, looked.targets)["mAP"], "per_label": per_label, **shares}
+
+
 @torch.inference_mode()
-def measure(
-    model: Any, rows: Any, tolerance: float = 0.0, rule: str = "cmax", batch_size: int = 32
-) -> dict[str, float]:
-    """Shares of hits of one model.
+def look(model: Any, rows: Any, tolerance: float = 0.0, rule: str = "cmax", batch_size: int = 32) -> Looked:
+    """Where a model finds the labels that the images have, and those it predicts.
 
     Args:
         model: with class maps, in evaluation mode.
@@ -80,16 +105,14 @@ def measure(
         rule: which key points: cmax, ctopk or ctopk_w.
         batch_size: images at once.
 
-    Returns:
-        By the keys of `COLUMNS`.
     """
     names = rows.features["labels"].feature.names
     position = {model.config.id2label[i]: i for i in range(model.config.num_labels)}
     column = [position[name] for name in names]
     processor = MultiLabelImageProcessor.for_model(model)
-    hits: dict[str, list[bool]] = {key: [] for key in ("key_points", "predicted", "boxes", "centre")}
-    labels_of_hits, scores, targets = [], [], []
-    for batch in batches(rows, batch_size):
+    hits: dict[str, list[tuple[int, int, bool]]] = {key: [] for key in ("key_points", "predicted", "boxes", "centre")}
+    scores, targets = [], []
+    for number, batch in enumerate(batches(rows, batch_size)):
         pixels = processor([row["image"] for row in batch], return_tensors="pt")["pixel_values"]
         outputs = model(pixels, output_class_maps=True)
         score, maps = outputs.logits.sigmoid()[:, column], outputs.class_maps[:, column]
@@ -105,23 +128,20 @@ def measure(
             row = batch[image]
             across, down = row["image"].width / size[1], row["image"].height / size[0]
             objects = [tuple(entry["bbox"]) for entry in row["boxes"] if _name(entry, names) == names[label]]
+            case = (number * batch_size + image, label)
             place = ((point[0] + 0.5) * across, (point[1] + 0.5) * down)
             hit = any(distance(place, corners) <= tolerance for corners in objects)
             if predicted[image, label]:
-                hits["predicted"].append(hit)
+                hits["predicted"].append((*case, hit))
             if true[image, label] and objects:
                 scaled = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
                 centre = (row["image"].width / 2, row["image"].height / 2)
-                hits["key_points"].append(hit)
-                labels_of_hits.append(label)
-                hits["boxes"].append(any(overlap(scaled, corners) >= 0.5 for corners in objects))
-                hits["centre"].append(any(distance(centre, corners) <= tolerance for corners in objects))
+                hits["key_points"].append((*case, hit))
+                hits["boxes"].append((*case, any(overlap(scaled, corners) >= 0.5 for corners in objects)))
+                hits["centre"].append((*case, any(distance(centre, corners) <= tolerance for corners in objects)))
         scores.append(score)
         targets.append(true.float())
-    shares = {key: float(np.mean(values)) if values else float("nan") for key, values in hits.items()}
-    grouped = [np.mean([h for h, of in zip(hits["key_points"], labels_of_hits) if of == c]) for c in {*labels_of_hits}]
-    metrics = multilabel_metrics(torch.cat(scores).double().numpy(), torch.cat(targets).numpy())
-    return {"mAP": metrics["mAP"], "per_label": float(np.mean(grouped)), **shares}
+    return Looked(torch.cat(scores).double().numpy(), torch.cat(targets).numpy(), hits)
 
 
 def _name(entry: dict[str, Any], names: Sequence[str]) -> str:
