@@ -27,10 +27,9 @@ def kept_features(
     images: MultiLabelDataset,
     source: Any,
     drawn: PixelSpec,
-    views: int,
-    *,
-    folder: Path,
     pixels: PixelSpec,
+    views: int,
+    folder: Path,
     batch_size: int,
 ) -> Path:
     """Where the feature maps of images lie, computed now by the student's backbone unless they are there.
@@ -43,9 +42,9 @@ def kept_features(
         images: with the transform that is drawn from.
         source: what tells these images from others, ready for JSON.
         drawn: size and normalisation of their pictures.
+        pixels: those that the student wants.
         views: draws of each image.
         folder: of the maps of all runs.
-        pixels: size and normalisation that the student wants.
         batch_size: images at once.
     """
     backbone = student.backbone.requires_grad_(False).eval()

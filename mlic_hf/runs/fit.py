@@ -245,20 +245,33 @@ def on_features(
     Raises:
         ValueError: if an objective needs the pixels, or a cache of answers holds fewer draws.
     """
-    run, size = settings.run, settings.training.per_device_eval_batch_size
+    run = settings.run
     if needing := [name for name, objective in method.objectives.items() if objective.needs_pixels]:
         raise ValueError(
             f"feature_views is {run.feature_views}, but {', '.join(needing)} of {run.method} needs the pixels: leave "
             "it 0, or give it to the teacher's own training (teacher_run)."
         )
-    folder = Path(run.feature_folder or Path(settings.training.output_dir) / "features")
     views = 1 if train.transform.config.deterministic else run.feature_views
-    teacher = kept_answers(method, train, folder, views, size)
-    shown: Any = {"folder": folder, "pixels": method.pixels, "batch_size": size}
-    drawn = kept_features(student, train, described(data, run.train_split), method.batch_pixels, views, **shown)
-    plain = kept_features(student, evaluated, described(data, run.eval_split), method.pixels, 1, **shown)
+    place = feature_place(settings)
+    teacher = kept_answers(method, train, place["folder"], views, place["batch_size"])
+    source = described(data, run.train_split)
+    drawn = kept_features(student, train, source, method.batch_pixels, method.pixels, views, **place)
     taught = method if teacher is method.teacher else method.taught_by(teacher)
-    return taught, FeatureMaps(train, drawn, views, pairs=method.views > 1), FeatureMaps(evaluated, plain, 1)
+    shown = FeatureMaps(train, drawn, views, pairs=method.views > 1)
+    return taught, shown, plain_features(settings, data, student, evaluated, run.eval_split)
+
+
+def plain_features(settings: Settings, data: Data, student: Any, images: Any, split: str) -> FeatureMaps:
+    """The images of a split, shown as in use, as feature maps of the student's backbone."""
+    pixels = PixelSpec.of_model(student)
+    place = kept_features(student, images, described(data, split), pixels, pixels, 1, **feature_place(settings))
+    return FeatureMaps(images, place, 1)
+
+
+def feature_place(settings: Settings) -> dict[str, Any]:
+    """Where feature maps are kept, and how many images go at once."""
+    folder = settings.run.feature_folder or Path(settings.training.output_dir) / "features"
+    return {"folder": Path(folder), "batch_size": settings.training.per_device_eval_batch_size}
 
 
 def described(data: Data, split: str) -> dict[str, Any]:

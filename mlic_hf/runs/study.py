@@ -23,9 +23,10 @@ from mlic_hf.methods.registry import FOLDERS, get_method
 from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.runs.data import Data, evaluation_set
-from mlic_hf.runs.fit import RUN, identity, only, with_defaults
+from mlic_hf.runs.fit import RUN, identity, only, plain_features, with_defaults
 from mlic_hf.runs.jobs import Job, logs_of, run_jobs
 from mlic_hf.runs.settings import Settings, check_known, flatten, read_mapping, settings_of
+from mlic_hf.training.examples import STARTS
 
 BASELINE = "baseline"
 #: settings that a run's stages fill in for each other
@@ -152,12 +153,18 @@ def scores_of(job: Job, data: Data, split: str) -> tuple[np.ndarray, np.ndarray]
 
 @torch.inference_mode()
 def predict(folder: str, settings: Settings, data: Data, split: str) -> dict[str, torch.Tensor]:
-    """A saved model's `scores` (images, labels) in [0, 1] on a split, and the `targets`."""
+    """A saved model's `scores` (images, labels) in [0, 1] on a split, and the `targets`.
+
+    Of runs on stored feature maps those of the split are stored as well, once for all runs of the study.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_saved(folder, "student").eval().to(device)
     images = evaluation_set(settings.run, data, PixelSpec.of_model(model), split, "split")
+    if settings.run.feature_views:
+        images = plain_features(settings, data, model, images, split)
     scores, targets = [], []
     for batch in DataLoader(images, settings.training.per_device_eval_batch_size, collate_fn=collate):
-        scores.append(model(batch["pixel_values"].to(device)).logits.double().sigmoid().cpu())
+        seen = {name: batch[name].to(device) for name in STARTS if name in batch}
+        scores.append(model(**seen).logits.double().sigmoid().cpu())
         targets.append(batch["labels"])
     return {"scores": torch.cat(scores), "targets": torch.cat(targets)}

@@ -6,9 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoModelForImageClassification
 
 from mlic_hf.cli import cache as make_cache
+from mlic_hf.cli.parsing import parse
+from mlic_hf.metrics import multilabel_metrics
+from mlic_hf.runs.data import load_data
+from mlic_hf.runs.study import predict
 from tests.scripts.folder import DECODER, FLAGS, start
 
 
@@ -79,3 +84,17 @@ def test_who_has_to_see_the_pictures_wants_pixels(folder: Path, tmp_path: Path) 
     taught = ["--teacher", str(tmp_path / "teacher"), "--l2d.weight_class_aware", "0", "--l2d.weight_review", "1"]
     with pytest.raises(ValueError, match=r"feature_views is 2, but review of l2d needs the pixels"):
         start("l2d", folder, tmp_path / "run", *taught, "--l2d.weight_instance_aware", "0", "--feature_views", "2")
+
+
+def test_a_study_scores_runs_on_maps_by_maps(folder: Path, tmp_path: Path) -> None:
+    kept = ["--feature_views", "2", "--feature_folder", str(tmp_path / "maps"), "--transform", "mulcon_stage_one"]
+    told = start("supervised", folder, tmp_path / "run", *kept)["student"]
+    flags = ["--dataset", str(folder), "--output_dir", str(tmp_path / "run"), *FLAGS, *kept]
+    settings = parse("", "supervised", flags)
+    data = load_data(settings.run)
+    found = predict(str(tmp_path / "run"), settings, data, "validation")
+    assert len(list((tmp_path / "maps").rglob("view_*.npy"))) == 3  # those of the training
+    metrics = multilabel_metrics(found["scores"].numpy(), found["targets"].numpy())
+    assert metrics["mAP"] == pytest.approx(told["metrics"]["eval_mAP"], abs=1e-9)
+    on_pixels = predict(str(tmp_path / "run"), settings.but(feature_views=0), data, "validation")
+    torch.testing.assert_close(found["scores"], on_pixels["scores"], rtol=0, atol=1e-3)  # of float16
