@@ -25,6 +25,7 @@ from mlic_hf.data import FeatureMaps
 from mlic_hf.hub.privacy import command_line, publishable
 from mlic_hf.methods.base import Method
 from mlic_hf.methods.registry import FOLDERS, build_objectives, extra_objectives
+from mlic_hf.methods.teachers import unanswered
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.metrics import bootstrap_map, fit_calibration, multilabel_metrics, tune_thresholds
 from mlic_hf.reports.curves_picture import draw_curves
@@ -154,7 +155,8 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         teacher: a `Teacher`, or None.
 
     Returns:
-        The content of run.json: settings, data, metrics on validation and test, versions.
+        The content of run.json: settings, data, metrics on validation and test, versions, and of a teacher the labels
+        of which it says nothing.
     """
     run, args = settings.run, settings.training
     for name in ("train_split", "eval_split", "test_split"):
@@ -180,6 +182,8 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         "seed": args.seed,
         "processes": PartialState().num_processes,
     }
+    if teacher is not None:  # the labels that the student learns without it
+        told["unanswered"] = unanswered(teacher, data.labels.names)
     with sole_writer(folder) if main_process else nullcontext():
         if main_process:
             write_run(folder, told)

@@ -51,6 +51,9 @@ def test_a_classifier_of_transformers_teaches_from_the_shell(folder: Path, someb
     assert parts
     assert all(part > 0 for part in parts)
     assert 0 < told["metrics"]["eval_mAP"] <= 1
+    assert told["unanswered"] == ["bee", "eel"]
+    written = json.loads((tmp_path / "run" / "student" / "run.json").read_text())
+    assert written["unanswered"] == ["bee", "eel"]
     assert start("l2d", folder, tmp_path / "run", *flags)["student"]["log"] == told["log"]  # read, not repeated
 
 

@@ -12,7 +12,7 @@ from mlic_hf.methods.teacher_cache.encoding import LOGITS
 from mlic_hf.methods.teacher_cache.look_alike import draws_of
 from mlic_hf.methods.teacher_cache.manifest import Manifest, describe_images
 from mlic_hf.methods.teacher_cache.shown import Shown
-from mlic_hf.methods.teachers.protocol import Teacher
+from mlic_hf.methods.teachers.protocol import Teacher, unanswered
 from mlic_hf.methods.views import PixelSpec
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
@@ -65,9 +65,8 @@ def plan_cache(
         raise ValueError(f"The transform draws nothing, so all {views} views are the same: one (views=1) is all.")
     first = images[0, 0]["pixel_values"][None].to(device)
     shapes = {name: list(value.shape[1:]) for name, value in answers_of(teacher, first, source, contents).items()}
-    answered = getattr(teacher, "answered", None)
-    unanswered = [] if answered is None else [name for name, known in zip(labels, answered.tolist()) if not known]
-    common: Any = {"teacher": dict(identity), "labels": list(labels), "unanswered": unanswered, **draws}
+    common: Any = {"teacher": dict(identity), "labels": list(labels), **draws}
+    common |= {"unanswered": unanswered(teacher, labels)}
     common |= {"views": views, "dtype": dtype, "top_k": top_k}
     of_images = describe_images(images.image_ids())
     dropped: list[str] = []

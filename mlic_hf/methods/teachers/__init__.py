@@ -6,7 +6,7 @@ from mlic_hf.methods.teachers.any_teacher import as_teacher
 from mlic_hf.methods.teachers.classifier import Classifier, ClassifierTeacher, TeacherOptions
 from mlic_hf.methods.teachers.mean import MeanTeacher
 from mlic_hf.methods.teachers.model import ModelTeacher, list_labels, match_labels
-from mlic_hf.methods.teachers.protocol import Teacher
+from mlic_hf.methods.teachers.protocol import Teacher, unanswered
 
 __all__ = [
     "Classifier",
@@ -18,4 +18,5 @@ __all__ = [
     "as_teacher",
     "list_labels",
     "match_labels",
+    "unanswered",
 ]

@@ -47,3 +47,9 @@ class Teacher(Protocol):
             **asked: `output_<field>=True` for what is wanted beside `logits` (B, C).
         """
         ...
+
+
+def unanswered(teacher: Teacher, labels: Sequence[str]) -> list[str]:
+    """The labels (the student's, in its order) of which a teacher says nothing."""
+    answered = getattr(teacher, "answered", None)
+    return [] if answered is None else [name for name, known in zip(labels, answered.tolist()) if not known]
