@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ from mlic_hf.methods.teachers import ModelTeacher
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.modeling.outputs_mlic import MultiLabelOutput
 from mlic_hf.training import MultiLabelTrainer
-from tests.distributed.launch import launch
+from mlic_hf.training.checkpoint import find_checkpoints
+from tests.distributed.launch import launch, start
 from tests.methods.test_teacher_cache import parts
 from tests.methods.tiny import NAMES, SIZE, tiny_decoder, tiny_linear
+from tests.training.killed_run import Moments
 from tests.training.tiny import arguments, rows
 
 COUNT, BATCH, EPOCHS = 24, 8, 3
@@ -178,6 +182,37 @@ def test_a_resumed_run_finds_the_same_answers(tmp_path: Path) -> None:
     resumed = trained(tmp_path / "other", L2D, kept, resume=str(tmp_path / "whole" / "checkpoint-4"), **saved)
     assert told(resumed)[-5:] == told(whole)[-5:]
     assert same(resumed, whole)
+
+
+def _killed(folder: str, at: int) -> None:
+    """A cached run from its last checkpoint, which ends itself with SIGKILL at a moment (0: never)."""
+    place = Path(folder)
+    kept = [str(path) for path in find_checkpoints(place)[-1:]]
+    Moments(at, place.parent / f"{place.name}.diary").watch()
+    trained(
+        place, L2D, str(place.parent / "cache"), resume=kept[0] if kept else None, save_strategy="steps", save_steps=2
+    )
+
+
+def test_a_killed_run_finds_the_same_answers(tmp_path: Path) -> None:
+    cache(tmp_path / "cache", tiny_decoder(3), views=2)
+    codes = []
+    for name, moments in (("whole", [0]), ("killed", [60, 40, 0])):
+        for at in moments:
+            process = start(_killed, (str(tmp_path / name), at))
+            process.join(120)
+            codes.append(process.exitcode)
+            assert find_checkpoints(tmp_path / name)  # the next start goes on from there
+    assert codes == [0, -signal.SIGKILL, -signal.SIGKILL, 0]
+    whole, killed = (find_checkpoints(tmp_path / name)[-1] for name in ("whole", "killed"))
+    assert whole.name == killed.name == f"checkpoint-{EPOCHS * COUNT // BATCH}"
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    losses = [
+        [{k: v for k, v in line.items() if k.startswith("loss")} for line in json.loads(text)["log_history"]]
+        for text in ((place / "trainer_state.json").read_text() for place in (whole, killed))
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) >= EPOCHS * COUNT // BATCH
 
 
 def _one_of_two(folder: str) -> None:
