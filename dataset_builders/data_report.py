@@ -49,7 +49,7 @@ class DataReport:
             if (bad := self.bad(split))
         ]
         if parts:
-            raise ValueError(f"Bad image files, {' | '.join(parts)}. Mend them, or use --on_bad_image skip.")
+            raise ValueError(f"Bad image files, {' | '.join(parts)}. Mend them, or set on_bad_image to skip.")
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON values."""

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if (folder / "config.json").exists() and not options.overwrite:
         raise ValueError(f"{folder} already holds a model; choose another --output_dir or give --overwrite.")
     # imported here, so that --help is quick
-    from mlic_hf.hub.convert import build_model, convert_state
+    from mlic_hf.hub.convert import build_converted, convert_state
     from mlic_hf.hub.privacy import command_line
     from mlic_hf.hub.read_original import read_original
     from mlic_hf.hub.save import library_versions, save_model
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if "graph_steps" in fields and converted.origin.head != "co_occurrence":
         raise ValueError(f"--graph_steps is for CoCo's checkpoints; this one is {converted.origin.name}.")
-    model = build_model(converted, options.labels, word_vectors=options.word_vectors, **fields)
+    model = build_converted(converted, options.labels, word_vectors=options.word_vectors, **fields)
     name = Path(options.checkpoint).name
     run = {
         "method": converted.origin.method,

@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from mlic_hf.hub.card_facts import CardFacts, Score, read_facts
-from mlic_hf.hub.card_sections import section
+from mlic_hf.hub.card_sections import card_sections
 from mlic_hf.hub.readme import Readme, merge_fields, read_readme, write_readme
 
 NAME = "README.md"
@@ -72,7 +72,7 @@ def render_card(facts: CardFacts, readme: Readme | None = None, given: Mapping[s
     """A README of facts, around what is there already; `given` fields of the front matter win over those there."""
     readme = readme or Readme()
     theirs = {**readme.fields, **(given or {})}
-    return write_readme(readme, merge_fields(theirs, front_matter(facts)), section(facts))
+    return write_readme(readme, merge_fields(theirs, front_matter(facts)), card_sections(facts))
 
 
 def front_matter(facts: CardFacts) -> dict[str, Any]:

@@ -35,7 +35,7 @@ HYPERPARAMETERS = {
     "transform": "Augmentation",
 }
 # pictures that a card shows where they lie beside the model, and what they show
-PICTURES = {"curves.png": "Loss and mAP in training", "precision_recall.png": "Precision against recall"}
+CARD_PICTURES = {"curves.png": "Loss and mAP in training", "precision_recall.png": "Precision against recall"}
 # what a published model needs; its code travels with it
 REQUIRED = ("transformers", "timm", "torch", "torchvision")
 
@@ -144,7 +144,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def label_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+def names_of_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The label names of a config, in the order of their ids."""
     names = config.get("id2label") or {}
     return tuple(str(names[key]) for key in sorted(names, key=int))
@@ -192,7 +192,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         backbone=config.get("backbone"),
         library="transformers" if config.get("backbone_config") else "timm",
         image_size=config.get("image_size"),
-        labels=label_names(config),
+        labels=names_of_labels(config),
         thresholds=None if thresholds is None else tuple(float(t) for t in thresholds),
         parameters=run.get("parameters") or count_parameters(folder),
         method=run.get("method"),
@@ -208,7 +208,7 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         license=run.get("license"),
         base_model=base_model(config.get("backbone"), settings),
         requirements=requirements(quantized_with),
-        pictures=tuple(name for name in PICTURES if (folder / name).is_file()),
+        pictures=tuple(name for name in CARD_PICTURES if (folder / name).is_file()),
         quantized_with=quantized_with,
         pipeline=next(iter(config.get("custom_pipelines") or {}), None),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mlic_hf.hub.card_facts import PICTURES, CardFacts, Score
+from mlic_hf.hub.card_facts import CARD_PICTURES, CardFacts, Score
 from mlic_hf.hub.citations import ARCHITECTURE_NAMES, METHOD_NAMES, papers_of
 
 MANY = 24
@@ -13,7 +13,7 @@ MAIN = ("mAP", "CF1", "OF1", "CP", "CR", "OP", "OR")
 WEIGHTS = {"ema": "averaged", "plain": "plain"}
 
 
-def section(facts: CardFacts) -> str:
+def card_sections(facts: CardFacts) -> str:
     """Our part of a README: a section for each thing that is known."""
     parts: list[Callable[[CardFacts], list[str]]] = [title, use, results, labels, data, training, limits, citation]
     return "\n".join(line for part in parts for line in part(facts)).strip()
@@ -131,7 +131,7 @@ def legend(facts: CardFacts, columns: list[str]) -> str:
 
 
 def pictures(facts: CardFacts) -> list[str]:
-    return [line for name in facts.pictures for line in (f"![{PICTURES[name]}]({name})", "")]
+    return [line for name in facts.pictures for line in (f"![{CARD_PICTURES[name]}]({name})", "")]
 
 
 def labels(facts: CardFacts) -> list[str]:

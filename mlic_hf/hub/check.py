@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from mlic_hf.hub.card_facts import label_names, read_json
+from mlic_hf.hub.card_facts import names_of_labels, read_json
 from mlic_hf.modeling import ARCHITECTURES, MultiLabelImageProcessor, MultiLabelModel
 
 PLACEHOLDER = re.compile(r"LABEL_\d+$")
@@ -50,7 +50,7 @@ def check_checkpoint(folder: str | Path) -> MultiLabelModel:
 
 
 def label_problems(config: dict[str, Any]) -> list[str]:
-    names = label_names(config)
+    names = names_of_labels(config)
     placeholders = [name for name in names if PLACEHOLDER.match(name)]
     if placeholders:
         return [f"{len(placeholders)} labels have no name ({placeholders[0]}, ...); set config.id2label."]

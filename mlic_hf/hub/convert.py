@@ -73,7 +73,7 @@ def convert_checkpoint(
             do not fit.
     """
     converted = convert_state(read_original(path, epoch=epoch, ema=ema))
-    return build_model(converted, labels, word_vectors=word_vectors, **config)
+    return build_converted(converted, labels, word_vectors=word_vectors, **config)
 
 
 def convert_state(state: Mapping[str, Tensor]) -> ConvertedState:
@@ -148,7 +148,7 @@ def without_position_code(head: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return rest
 
 
-def build_model(
+def build_converted(
     converted: ConvertedState,
     labels: str | Path | Sequence[str] | None = None,
     *,

@@ -13,7 +13,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from mlic_hf.hub.card import write_card
-from mlic_hf.hub.card_facts import PICTURES
+from mlic_hf.hub.card_facts import CARD_PICTURES
 from mlic_hf.hub.check import check_checkpoint
 from mlic_hf.hub.hub_readme import take_over
 from mlic_hf.hub.save import save_model
@@ -23,7 +23,7 @@ from mlic_hf.modeling import MultiLabelModel
 Result = TypeVar("Result")
 # what belongs to a model; optimizer states, logs and intermediate checkpoints stay at home
 PUSHED = ("config.json", "preprocessor_config.json", "README.md", "run.json", "weights.json", "*.py",
-          "model*.safetensors", "model.safetensors.index.json", *PICTURES)  # fmt: skip
+          "model*.safetensors", "model.safetensors.index.json", *CARD_PICTURES)  # fmt: skip
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 
 

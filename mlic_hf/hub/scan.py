@@ -12,7 +12,7 @@ from mlic_hf.hub.privacy import is_secret_entry, secrets_in
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leak:
     """Something that should not be published.
 
     Args:
@@ -29,7 +29,7 @@ class Finding:
         return f"{self.file}, {self.place}: {self.what}"
 
 
-def scan(files: Mapping[str, Path]) -> list[Finding]:
+def scan(files: Mapping[str, Path]) -> list[Leak]:
     """Secrets and home folders in files: in the values and names of JSON, in lines of text, in a safetensors file's
     header, in the bytes of any other file.
 
@@ -40,7 +40,7 @@ def scan(files: Mapping[str, Path]) -> list[Finding]:
         what was found, in the order of the files.
     """
     return [
-        Finding(name, place, what)
+        Leak(name, place, what)
         for name, path in files.items()
         for place, what in dict.fromkeys(found_in(path))
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mlic_hf.metrics.cells import as_arrays, label_columns
+from mlic_hf.metrics.cells import as_arrays, label_cells
 from mlic_hf.metrics.counting import count_reaching
 
 AveragePrecisionKind = Literal["average_precision", "mean_precision", "voc2012", "voc2007_11point"]
@@ -49,7 +49,7 @@ def average_precision(scores: Any, targets: Any, kind: AveragePrecisionKind = "a
         )
     scores, targets = as_arrays(scores, targets)
     result = np.full(scores.shape[1], np.nan)
-    for label, column, positive, _ in label_columns(scores, targets):
+    for label, column, positive, _ in label_cells(scores, targets):
         if positive.any():
             result[label] = _of_label(column, positive, kind)
     return result

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlic_hf.metrics.average_precision import mean_average_precision
-from mlic_hf.metrics.cells import LabelColumn, as_arrays, label_columns
+from mlic_hf.metrics.cells import LabelCells, as_arrays, label_cells
 
 # What is gathered for as many resamples stays in the cache.
 RESAMPLES_AT_ONCE = 32
@@ -146,7 +146,7 @@ def _draw(images: int, resamples: int, confidence: float, seed: int) -> list[np.
 def _resampled_map(scores: np.ndarray, targets: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
     """mAP of every resample: sum of the defined average precisions over their number."""
     total, defined = np.zeros((2, sum(block.shape[1] for block in weights)))
-    for column in label_columns(scores, targets):
+    for column in label_cells(scores, targets):
         if column.positive.any():
             values, has_positives = _weighted_average_precision(column, weights)
             total += values
@@ -156,7 +156,7 @@ def _resampled_map(scores: np.ndarray, targets: np.ndarray, weights: list[np.nda
     return total / defined
 
 
-def _weighted_average_precision(column: LabelColumn, weights: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _weighted_average_precision(column: LabelCells, weights: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """A label's average precision in each resample (0 where undefined), and where it is defined."""
     order = np.argsort(column.scores)
     rows = order if column.rows is None else column.rows[order]

@@ -13,7 +13,7 @@ IMAGES_AT_ONCE = 512
 CELLS_AT_ONCE = 1 << 18
 
 
-class LabelColumn(NamedTuple):
+class LabelCells(NamedTuple):
     """A label's known cells: `scores` (n,), `positive` (n,) bool, `rows` (n,) or None for all images."""
 
     label: int
@@ -72,7 +72,7 @@ def _to_numpy(values: Any) -> np.ndarray:
         raise ValueError(f"scores and targets must be rectangular, (images, labels): {error}") from error
 
 
-def label_columns(scores: np.ndarray, targets: np.ndarray) -> Iterator[LabelColumn]:
+def label_cells(scores: np.ndarray, targets: np.ndarray) -> Iterator[LabelCells]:
     """Walk the labels; a few columns at a time are copied so that each lies contiguous in memory.
 
     Raises:
@@ -88,13 +88,13 @@ def label_columns(scores: np.ndarray, targets: np.ndarray) -> Iterator[LabelColu
             positive = target == 1
             num_unknown = num_images - np.count_nonzero(positive) - np.count_nonzero(target == 0)
             if num_unknown == 0:
-                yield LabelColumn(first + offset, column, positive, None)
+                yield LabelCells(first + offset, column, positive, None)
                 continue
             unknown = target == -1
             if np.count_nonzero(unknown) != num_unknown:
                 _raise_bad_target(target[None], 0, first + offset, transposed=True)
             rows = np.flatnonzero(~unknown)
-            yield LabelColumn(first + offset, column[rows], positive[rows], rows)
+            yield LabelCells(first + offset, column[rows], positive[rows], rows)
 
 
 def _transposed(block: np.ndarray) -> np.ndarray:

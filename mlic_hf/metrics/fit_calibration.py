@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlic_hf.metrics.cells import as_arrays, label_columns
+from mlic_hf.metrics.cells import as_arrays, label_cells
 
 RULES = ("temperature", "platt")
 SMALLEST_SCALE = 1e-3  # above 0, so that no order of two images changes
@@ -42,7 +42,7 @@ def fit_calibration(logits: Any, targets: Any, rule: str = "platt", fewest: int 
     if fewest < 1:
         raise ValueError(f"fewest is {fewest}; a label needs at least 1 positive and 1 negative image.")
     logits, targets = as_arrays(logits, targets)
-    columns = [(column.astype(np.float64), positive) for _, column, positive, _ in label_columns(logits, targets)]
+    columns = [(column.astype(np.float64), positive) for _, column, positive, _ in label_cells(logits, targets)]
     everything = np.concatenate([c for c, _ in columns]), np.concatenate([p for _, p in columns])
     shared = _fit(*everything, rule, fewest=1)
     fits = [_fit(column, positive, rule, fewest) for column, positive in columns]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlic_hf.metrics.cells import as_arrays, label_columns
+from mlic_hf.metrics.cells import as_arrays, label_cells
 
 
 class ConfidentCounts(NamedTuple):
@@ -43,7 +43,7 @@ def confident_counts(scores: Any, targets: Any) -> ConfidentCounts:
     """
     scores, targets = _probabilities(scores, targets)
     counts = np.zeros((4, scores.shape[1]), np.int64)
-    for label, column, listed, _ in label_columns(scores, targets):
+    for label, column, listed, _ in label_cells(scores, targets):
         column = column.astype(np.float64)
         present = column >= (column[listed].mean() if listed.any() else np.inf)
         absent = 1 - column >= (1 - column[~listed].mean() if not listed.all() else np.inf)

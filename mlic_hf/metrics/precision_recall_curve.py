@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlic_hf.metrics.average_precision import hits_and_predicted
-from mlic_hf.metrics.cells import as_arrays, label_columns
+from mlic_hf.metrics.cells import as_arrays, label_cells
 
 
 def precision_recall_curves(scores: Any, targets: Any) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -26,7 +26,7 @@ def precision_recall_curves(scores: Any, targets: Any) -> dict[int, tuple[np.nda
     """
     scores, targets = as_arrays(scores, targets)
     curves = {}
-    for label, column, positive, _ in label_columns(scores, targets):
+    for label, column, positive, _ in label_cells(scores, targets):
         if positive.any():
             found, hits, predicted = hits_and_predicted(column, positive)
             _, first = np.unique(found, return_index=True)

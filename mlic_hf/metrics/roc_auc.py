@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlic_hf.metrics.cells import as_arrays, label_columns
+from mlic_hf.metrics.cells import as_arrays, label_cells
 
 
 def roc_auc(scores: Any, targets: Any) -> np.ndarray:
@@ -25,7 +25,7 @@ def roc_auc(scores: Any, targets: Any) -> np.ndarray:
     """
     scores, targets = as_arrays(scores, targets)
     result = np.full(scores.shape[1], np.nan)
-    for label, column, positive, _ in label_columns(scores, targets):
+    for label, column, positive, _ in label_cells(scores, targets):
         found, others = np.sort(column[positive]), np.sort(column[~positive])
         if found.size and others.size:
             below = np.searchsorted(others, found, side="left").sum()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlic_hf.metrics.average_precision import hits_and_predicted
-from mlic_hf.metrics.cells import as_arrays, label_columns
+from mlic_hf.metrics.cells import as_arrays, label_cells
 
 
 def tune_thresholds(scores: Any, targets: Any, default: float = 0.5) -> np.ndarray:
@@ -31,7 +31,7 @@ def tune_thresholds(scores: Any, targets: Any, default: float = 0.5) -> np.ndarr
     """
     scores, targets = as_arrays(scores, targets)
     thresholds = np.full(scores.shape[1], default, dtype=np.float64)
-    for label, column, positive, _ in label_columns(scores, targets):
+    for label, column, positive, _ in label_cells(scores, targets):
         if positive.any():
             found, hits, predicted = hits_and_predicted(column, positive)
             f1 = 2 * hits / (predicted + found.size)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlic_hf.metrics.average_precision import hits_and_predicted
-from mlic_hf.metrics.cells import as_arrays, as_thresholds, label_columns
+from mlic_hf.metrics.cells import as_arrays, as_thresholds, label_cells
 
 
 def thresholds_for_precision(scores: Any, targets: Any, precision: float, otherwise: float = 1.0) -> np.ndarray:
@@ -49,7 +49,7 @@ def thresholds_for_recall(scores: Any, targets: Any, recall: float, otherwise: f
     _check_share(recall, "recall")
     scores, targets = as_arrays(scores, targets)
     thresholds = np.full(scores.shape[1], otherwise, np.float64)
-    for label, column, positive, _ in label_columns(scores, targets):
+    for label, column, positive, _ in label_cells(scores, targets):
         if positive.any():
             found, hits, _ = hits_and_predicted(column, positive)
             thresholds[label] = found[np.flatnonzero(hits >= recall * found.size - 1e-9)[-1]]
@@ -106,7 +106,7 @@ def _lowest_cut(scores: Any, targets: Any, wish: float, name: str, otherwise: fl
     _check_share(wish, name)
     scores, targets = as_arrays(scores, targets)
     thresholds = np.full(scores.shape[1], otherwise, np.float64)
-    for label, column, positive, _ in label_columns(scores, targets):
+    for label, column, positive, _ in label_cells(scores, targets):
         if positive.any():
             found, hits, predicted = hits_and_predicted(column, positive)
             reached = np.flatnonzero(hits >= wish * predicted - 1e-9)

@@ -10,7 +10,7 @@ from transformers import PretrainedConfig
 
 from .backbone_mlic import Backbone
 from .configuration_mlic import MultiLabelConfig
-from .vision_encoder_mlic import create_encoder, measure, run_encoder
+from .vision_encoder_mlic import create_encoder, measure_encoder, run_encoder
 
 TIMM_OPTIONS = ("output_stride", "dilation", "reparameterized")
 
@@ -27,7 +27,7 @@ class TransformersBackbone(Backbone):
 
     def __init__(self, config: MultiLabelConfig) -> None:
         encoder_config = with_options(config)
-        measured = measure(encoder_config, config.freeze_stages)
+        measured = measure_encoder(encoder_config, config.freeze_stages)
         channels = [layout.channels for _, layout in measured.stages]
         super().__init__(config, create_encoder(encoder_config), measured.last.channels, channels, {})
         self.measured = measured

@@ -131,7 +131,7 @@ class Measured:
     frozen: frozenset[str]
 
 
-def measure(config: PretrainedConfig, freeze_stages: int = 0) -> Measured:
+def measure_encoder(config: PretrainedConfig, freeze_stages: int = 0) -> Measured:
     """Run an encoder without arithmetic on a square and on a picture twice as wide, and compare.
 
     Raises:

@@ -34,7 +34,7 @@ def write_data_page(
         num_images: pictures of each split that are shown, drawn at random.
         seed: of that draw.
     """
-    show = Shown(found, splits)
+    show = Figures(found, splits)
     parts = [
         f"<h1>{escape(title)}</h1>",
         _summary(found),
@@ -50,7 +50,7 @@ def write_data_page(
     write_page(path, title, parts)
 
 
-class Shown:
+class Figures:
     """Figures of pictures, read again when they are shown."""
 
     def __init__(self, found: DataSurvey, splits: Mapping[str, Any]) -> None:
@@ -254,7 +254,7 @@ def _broken(found: DataSurvey) -> str:
     return f'<div class="tall">{table(["split", "picture", "reason"], rows)}</div>'
 
 
-def _duplicates(found: DataSurvey, show: Shown) -> str:
+def _duplicates(found: DataSurvey, show: Figures) -> str:
     if not found.duplicates:
         return "<p>None.</p>"
     leaks, contradictions = found.leaks, found.contradictions
@@ -279,7 +279,7 @@ def _duplicates(found: DataSurvey, show: Shown) -> str:
     return "".join(parts)
 
 
-def _sheet(found: DataSurvey, show: Shown, split: str, num_images: int, seed: int) -> str:
+def _sheet(found: DataSurvey, show: Figures, split: str, num_images: int, seed: int) -> str:
     numbers = [i for i, place in enumerate(found.places) if place.split == split and i not in found.broken]
     chosen = stateless_generator("data page", seed, split).permutation(len(numbers))[:num_images]
     return f'<div class="sheet">{"".join(show.figure(numbers[i]) for i in sorted(chosen.tolist()))}</div>'

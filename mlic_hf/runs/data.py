@@ -56,7 +56,7 @@ class Data:
             raise ValueError(
                 f"{setting} is {split!r}, but {self.described['name']} has the splits {', '.join(self.splits)}; "
                 "choose one of them, or let the builder cut one off with "
-                "--data_options '{\"validation_fraction\": 0.1}'."
+                'data_options: {"validation_fraction": 0.1}.'
             )
         return self.splits[split]
 
@@ -70,7 +70,7 @@ def of_part(data: Data, partition: str, part: int) -> Data:
     loaded = Partition.load(partition)
     loaded.positions(data.labels.names)
     if not 0 <= part < loaded.num_parts:
-        raise ValueError(f"--part is {part}, but {partition} has the parts 0 to {loaded.num_parts - 1}.")
+        raise ValueError(f"part is {part}, but {partition} has the parts 0 to {loaded.num_parts - 1}.")
     labels = data.labels.subset(loaded.parts[part])
     described = data.described | {"labels": len(labels), "labels_hash": labels.hash}
     return Data(data.splits, labels, described)
@@ -84,7 +84,7 @@ def folds_of(data: Data, split: str, folds: int) -> list[np.ndarray]:
     """
     rows = data.images(split, "train_split")
     if not 2 <= folds <= len(rows):
-        raise ValueError(f"--folds is {folds}; between 2 and the {len(rows)} images of {split} was expected.")
+        raise ValueError(f"folds is {folds}; between 2 and the {len(rows)} images of {split} was expected.")
     return stratified_split(label_lists(rows), len(data.labels), [1 / folds] * folds)
 
 
@@ -96,7 +96,7 @@ def without_fold(data: Data, split: str, folds: int, fold: int) -> Data:
     """
     parts = folds_of(data, split, folds)
     if not 0 <= fold < folds:
-        raise ValueError(f"--fold is {fold}, but there are the folds 0 to {folds - 1}.")
+        raise ValueError(f"fold is {fold}, but there are the folds 0 to {folds - 1}.")
     rest = data.splits[split].select(np.concatenate([p for i, p in enumerate(parts) if i != fold]).tolist())
     told = {**data.described["splits"], split: {"images": len(rest), "hash": split_hash(rest)}}
     return Data({**data.splits, split: rest}, data.labels, {**data.described, "splits": told})

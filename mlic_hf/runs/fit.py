@@ -90,12 +90,12 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
     """What an output folder already holds: the run.json of a finished run, or a checkpoint to continue from.
 
     Raises:
-        FileNotFoundError: if the checkpoint of `--resume` is not there.
+        FileNotFoundError: if the checkpoint to resume from is not there.
         ValueError: if the folder holds a run with other settings.
     """
     folder = Path(settings.training.output_dir)
     if resume is not None and not Path(resume).is_dir():
-        raise FileNotFoundError(f"--resume is {resume}, but there is no such folder.")
+        raise FileNotFoundError(f"resume is {resume}, but there is no such folder.")
     told = folder / RUN
     if told.is_file():
         before = json.loads(told.read_text(encoding="utf-8"))
@@ -106,8 +106,8 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
             name = differing[0]
             raise ValueError(
                 f"{folder} holds a run with other settings ({', '.join(differing[:6])}; {name} was "
-                f"{was.get(name)!r} and is {now.get(name)!r} now). Choose another --output_dir, or start anew "
-                "with --overwrite true."
+                f"{was.get(name)!r} and is {now.get(name)!r} now). Choose another output_dir, or start anew "
+                "with overwrite: true."
             )
         if before["finished"] and resume is None:
             return before, None
@@ -115,7 +115,7 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
         if before["processes"] != processes:
             raise ValueError(
                 f"{folder} holds a run that {before['processes']} processes began, and this is {processes}: its steps "
-                "would be other steps. Start as many again, or start anew with --overwrite true."
+                "would be other steps. Start as many again, or start anew with overwrite: true."
             )
     aside = set_aside_unfinished(folder) if PartialState().is_main_process else None
     if aside is not None:
@@ -214,9 +214,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(
-            f"Another run is writing into {folder}; wait for it or choose another --output_dir."
-        ) from None
+        raise ValueError(f"Another run is writing into {folder}; wait for it or choose another output_dir.") from None
     try:
         yield
     finally:

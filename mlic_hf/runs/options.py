@@ -132,11 +132,11 @@ class RunOptions:
         if self.architecture not in MODEL_CLASSES:
             raise ValueError(f"architecture is {self.architecture!r}; it is one of {', '.join(MODEL_CLASSES)}.")
         if (self.partition is None) != (self.part is None):
-            raise ValueError("--partition and --part go together: the file, and the number of one of its parts.")
+            raise ValueError("partition and part go together: the file, and the number of one of its parts.")
         if (self.folds is None) != (self.fold is None):
-            raise ValueError("--folds and --fold go together: how many there are, and the one that is left out.")
+            raise ValueError("folds and fold go together: how many there are, and the one that is left out.")
         if self.streaming and self.folds is not None:
-            raise ValueError("--folds picks images of a split, which cannot be done in a stream: leave streaming out.")
+            raise ValueError("folds picks images of a split, which cannot be done in a stream: leave streaming out.")
         if self.streaming and self.cache_images:
             raise ValueError(
                 "cache_images keeps every image in memory and streaming none of them: set one of the two."

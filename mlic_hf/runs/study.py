@@ -130,7 +130,7 @@ def finished(job: Job) -> dict[str, Any] | None:
     if differing:
         raise ValueError(
             f"{place} holds a run with other settings ({', '.join(differing[:6])}; {differing[0]} was "
-            f"{was.get(differing[0])!r} and is {now[differing[0]]!r} now): choose another --output_dir, or another "
+            f"{was.get(differing[0])!r} and is {now[differing[0]]!r} now): choose another output_dir, or another "
             "name for the variant."
         )
     return told | {"folder": str(place)}

@@ -37,7 +37,7 @@ class TagFile:
         self.rows: dict[str, Tagged] = {}
         if self.journal.exists() and b"\n{" in self.journal.read_bytes():
             if not resume:
-                raise ValueError(f"{self.journal} was left by a stopped run; go on with --resume, or remove it.")
+                raise ValueError(f"{self.journal} was left by a stopped run; go on with `resume`, or remove it.")
             self._read(settings)
         else:
             output.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def check_ending(output: Path) -> None:
         ValueError: it is neither.
     """
     if output.suffix.lower() not in ENDINGS:
-        raise ValueError(f"--output is {output}; a .jsonl or .csv file was expected.")
+        raise ValueError(f"output is {output}; a .jsonl or .csv file was expected.")
 
 
 def line_of(value: Any) -> str:

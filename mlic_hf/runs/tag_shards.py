@@ -75,7 +75,7 @@ class TagShards:
         file = self.folder / SETTINGS
         if file.exists():
             if not resume:
-                raise ValueError(f"{self.folder} holds the shards of another run; go on with --resume, or remove it.")
+                raise ValueError(f"{self.folder} holds the shards of another run; go on with `resume`, or remove it.")
             found, wanted = json.loads(file.read_text(encoding="utf-8")), json.loads(line_of(self.settings))
             other = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
             if other:

@@ -127,7 +127,7 @@ def load_teacher(settings: Settings, data: Data) -> tuple[Teacher, dict[str, str
     run, own = settings.run, settings.method
     given = run.teacher or run.teachers
     if given is None:
-        raise ValueError("Nobody is asked: name the model (--teacher) or the folder of PSD's teachers (--teachers).")
+        raise ValueError("Nobody is asked: name the model (`teacher`) or the folder of PSD's teachers (`teachers`).")
     if run.method == "psd" and run.teachers is not None:
         labels = data.labels.names
         teacher: Any = load_part_teachers(Path(given), labels, own.kinds, run.teacher_half, own.stack_teachers)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlic_hf.hub.convert import POSITION_CODE, build_model, convert_state
+from mlic_hf.hub.convert import POSITION_CODE, build_converted, convert_state
 from mlic_hf.modeling import modeling_query2label_mlic
 from tests.golden.cases import load, params
 
@@ -63,7 +63,7 @@ def test_converted_checkpoint_gives_the_originals_logits(name: str, monkeypatch:
         code = state.pop(POSITION_CODE)
         monkeypatch.setattr(modeling_query2label_mlic, "sine_position", lambda *size: code[0])
     labels = [f"label {number}" for number in range(tensors["logits"].shape[1])]
-    model = build_model(convert_state(state), labels, **fields)
+    model = build_converted(convert_state(state), labels, **fields)
     wanted_maps = "class_map_shape" in facts
     output = model(image, output_class_maps=wanted_maps)
     scale = tensors["logits"].abs().max()

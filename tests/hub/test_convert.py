@@ -14,7 +14,7 @@ from torch import Tensor
 from mlic_hf.cli import convert_checkpoint as script
 from mlic_hf.cli.errors import explained
 from mlic_hf.hub.backbone_keys import SEQUENTIAL_RESNET, convert_backbone
-from mlic_hf.hub.convert import build_model, convert_checkpoint, convert_state
+from mlic_hf.hub.convert import build_converted, convert_checkpoint, convert_state
 from mlic_hf.hub.label_orders import COCO_ALPHABETICAL, COCO_BY_ID, NUS_WIDE, ORDERS, VOC, read_labels
 from mlic_hf.hub.read_original import read_original
 from mlic_hf.modeling import LinearForImageClassification, MultiLabelImageProcessor, MultiLabelModel
@@ -78,7 +78,7 @@ def save_parts(folder: Path, parts: dict[str, State], name: str = "epoch_{epoch}
 
 @torch.no_grad()
 def test_logits_are_those_of_the_parts(psd: State, net: torch.nn.Module) -> None:
-    model = build_model(convert_state(psd))
+    model = build_converted(convert_state(psd))
     assert isinstance(model, LinearForImageClassification)
     pixels = torch.rand(2, 3, 64, 64)
     expected = net(pixels) @ psd["classify.weight"].T + psd["classify.bias"]
@@ -87,7 +87,7 @@ def test_logits_are_those_of_the_parts(psd: State, net: torch.nn.Module) -> None
 
 
 def test_config_says_labels_size_and_pixels_of_the_origin(psd: State) -> None:
-    model = build_model(convert_state(psd))
+    model = build_converted(convert_state(psd))
     assert tuple(model.config.id2label.values()) == VOC
     processor = MultiLabelImageProcessor.for_model(model)
     assert processor.image_size == 448
@@ -187,15 +187,15 @@ def test_given_labels_win_and_must_fit(psd: State, tmp_path: Path) -> None:
     assert list(model.config.id2label.values()) == names
     assert model.config.image_size == 64
     with pytest.raises(ValueError, match="labels has 3 names, but PSD, pool and linear has 20"):
-        build_model(convert_state(psd), LABELS)
+        build_converted(convert_state(psd), LABELS)
     with pytest.raises(ValueError, match="has no word vectors"):
-        build_model(convert_state(psd), word_vectors=torch.zeros(20, 300))
+        build_converted(convert_state(psd), word_vectors=torch.zeros(20, 300))
 
 
 def test_unknown_number_of_labels_needs_names(psd: State) -> None:
     psd["classify.weight"], psd["classify.bias"] = torch.zeros(7, 512), torch.zeros(7)
     with pytest.raises(ValueError, match=r"has 7 labels and no known order.*80 \(coco_alphabetical\)"):
-        build_model(convert_state(psd))
+        build_converted(convert_state(psd))
 
 
 def test_missing_and_unexpected_keys_are_listed(psd: State) -> None:
@@ -203,13 +203,13 @@ def test_missing_and_unexpected_keys_are_listed(psd: State) -> None:
     with pytest.raises(
         ValueError, match=r"Missing: .*layer4\.1\.conv2\.weight.*Unexpected: .*layer4\.1\.conv9\.weight"
     ):
-        build_model(convert_state(psd))
+        build_converted(convert_state(psd))
 
 
 def test_misshapen_keys_are_listed(psd: State) -> None:
     psd["classify.bias"] = torch.zeros(4)
     with pytest.raises(ValueError, match=r"Other shapes: head\.classifier\.bias \(4,\) for \(20,\)"):
-        build_model(convert_state(psd))
+        build_converted(convert_state(psd))
 
 
 def test_files_of_nobody_and_of_two_are_refused(psd: State) -> None:
@@ -221,7 +221,7 @@ def test_files_of_nobody_and_of_two_are_refused(psd: State) -> None:
     del psd["label_emb.0.weight"]
     psd["fc.0.weight"] = torch.zeros(1)
     with pytest.raises(ValueError, match=r"PSD, pool and linear.*fc\.0\.weight|Unexpected"):
-        build_model(convert_state(psd))
+        build_converted(convert_state(psd))
 
 
 def test_no_backbone_is_refused(psd: State) -> None:
@@ -287,7 +287,7 @@ def test_oass_reads_the_stages_and_keeps_stride_16(net: torch.nn.Module) -> None
     state = {f"model.{key}": tensor for key, tensor in net.state_dict().items()}
     state |= {f"stage5.0.{k.removeprefix('layer4.')}": t + 1 for k, t in net.state_dict().items() if "layer4" in k}
     state["classifier.weight"] = torch.randn(20, 512, 1, 1)
-    model = build_model(convert_state(state), image_size=64)
+    model = build_converted(convert_state(state), image_size=64)
     own = model.state_dict()["backbone.net.layer4.0.conv1.weight"]
     assert torch.equal(own, state["model.layer4.0.conv1.weight"] + 1)
     maps = model(torch.rand(1, 3, 64, 64), output_class_maps=True).class_maps
@@ -335,7 +335,7 @@ def test_query2label_reads_its_sizes_and_checks_the_position_code(net: torch.nn.
     converted = convert_state(state)
     assert converted.config["decoder_self_attention"] == "none"
     assert (converted.config["width"], converted.config["feed_forward_size"]) == (8, 16)
-    model = build_model(converted)
+    model = build_converted(converted)
     assert model(torch.rand(1, 3, 64, 64)).logits.shape == (1, 20)
     state["backbone.1.pe"] = state["backbone.1.pe"] + 0.1
     with pytest.raises(ValueError, match="not the sine code of a 14x14 map"):
@@ -414,7 +414,7 @@ def test_script_saves_a_folder_that_loads(psd: State, tmp_path: Path, capsys: py
     model: MultiLabelModel = LinearForImageClassification.from_pretrained(tmp_path / "out")
     pixels = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(model(pixels).logits, build_model(convert_state(psd))(pixels).logits)
+        assert torch.equal(model(pixels).logits, build_converted(convert_state(psd))(pixels).logits)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "xu2022boosting" in card
     assert "`psd.ckpt`" in card

@@ -109,7 +109,7 @@ def test_every_fold_is_scored_by_a_run_that_has_not_seen_it(
     assert ((scores > 0) & (scores < 1)).all()
     np.testing.assert_array_equal(scores_of_folds(settings, data, 3), scores)
     assert len(seen) == 3  # finished folds are read
-    with pytest.raises(ValueError, match="--fold is 3, but there are the folds 0 to 2"):
+    with pytest.raises(ValueError, match="fold is 3, but there are the folds 0 to 2"):
         load_data(settings.but(folds=3, fold=3).run)
     with pytest.raises(ValueError, match="go together"):
         settings.but(folds=3)

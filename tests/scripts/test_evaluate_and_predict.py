@@ -269,7 +269,7 @@ class TestOutput:
         journal = tmp_path / "tags.jsonl.partial"
         with journal.open("a") as file:
             file.write('{"file": "cut off in the mid')  # as a kill would leave it
-        with pytest.raises(ValueError, match="left by a stopped run; go on with --resume"):
+        with pytest.raises(ValueError, match="left by a stopped run; go on with `resume`"):
             predict.main([*flags, "--output", str(output)])
         with pytest.raises(ValueError, match=r"begun with other settings \(top_k\)"):
             predict.main([*flags, "--output", str(output), "--resume", "--top_k", "2"])

@@ -171,7 +171,7 @@ class TestShards:
         predict.main([*flags, "--output", str(output)])
         (output / "part-00002-of-00004.jsonl").unlink()
         kept = (output / "part-00001-of-00004.jsonl").stat().st_mtime_ns
-        with pytest.raises(ValueError, match="holds the shards of another run; go on with --resume"):
+        with pytest.raises(ValueError, match="holds the shards of another run; go on with `resume`"):
             predict.main([*flags, "--output", str(output)])
         with pytest.raises(ValueError, match=r"begun with other settings \(top_k\)"):
             predict.main([*flags, "--output", str(output), "--resume", "--top_k", "1"])

@@ -154,7 +154,7 @@ def test_mulcon_runs_its_two_stages(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--resume", "nowhere"], "--resume is nowhere, but there is no such folder"),
+        (["--resume", "nowhere"], "resume is nowhere, but there is no such folder"),
         (["--train_split", "trainval"], "train_split is 'trainval', but .* has the splits train, validation"),
         (["--test_split", "test"], "test_split is 'test'"),
         (["--backbone", "resnet999"], "resnet999"),

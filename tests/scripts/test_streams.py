@@ -49,7 +49,7 @@ def test_settings_that_do_not_go_with_a_stream_are_sentences(splits: Any, tmp_pa
     data = parquet_folder(tmp_path / "data", splits, NAMES, 5)
     with pytest.raises(ValueError, match="cache_images keeps every image in memory and streaming none"):
         start("supervised", data, tmp_path / "run", *STREAM, "--cache_images", "true")
-    with pytest.raises(ValueError, match="--folds picks images of a split, which cannot be done in a stream"):
+    with pytest.raises(ValueError, match="folds picks images of a split, which cannot be done in a stream"):
         start("supervised", data, tmp_path / "run", *STREAM, "--folds", "3", "--fold", "0")
     with pytest.raises(ValueError, match="buffer_size is 0"):
         start("supervised", data, tmp_path / "run", "--streaming", "true", "--shuffle_buffer", "0")

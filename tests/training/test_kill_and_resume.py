@@ -220,7 +220,7 @@ def test_the_script_takes_a_killed_run_up_and_reads_a_finished_one(tmp_path: Pat
     others.mkdir()
     (others / "run.json").write_text(json.dumps(expected | {"finished": False, "processes": 2}))
     settings = parse("", "supervised", [*SCRIPT, "--output_dir", str(others)])
-    with pytest.raises(ValueError, match=r"a run that 2 processes began, and this is 1: .* --overwrite true"):
+    with pytest.raises(ValueError, match=r"a run that 2 processes began, and this is 1: .* overwrite: true"):
         starting_point(settings, None)
     # in the second epoch, then while a checkpoint is renamed
     for at in (nth(passed, "after compute_loss", 5), nth(passed, "before replace", 2)):

@@ -95,7 +95,7 @@ class CutAndMerge:
         if min(cells) < 2:
             raise ValueError(
                 f"OASS cuts class maps in four, but images of {size[0]}x{size[1]} px give {cells[0]}x{cells[1]} "
-                "cells; use larger images (--image_size) or a finer map (--model_options '{\"output_stride\": 16}')."
+                "cells; use larger images (image_size) or a finer map (output_stride of the model)."
             )
         images, labels = (batch.labels > 0).nonzero(as_tuple=True)
         if len(images) == 0:

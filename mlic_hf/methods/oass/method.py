@@ -87,7 +87,7 @@ def oass_objectives(config: OASSConfig, student: Any, teacher: Any = None) -> Se
     if "class_maps" not in student.provides:
         raise ValueError(
             f"OASS's losses need class maps, which {type(student).__name__} does not give; "
-            "use --architecture linear, or set oass.weight_partial and oass.weight_reconstruction to 0."
+            "use the linear architecture, or set oass.weight_partial and oass.weight_reconstruction to 0."
         )
     shared = CutAndMerge(config, student)
     if config.weight_partial:
