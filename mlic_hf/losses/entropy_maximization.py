@@ -35,7 +35,7 @@ def entropy_maximization(
 
     Source:
         Acknowledging the Unknown for Multi-label Learning with Single Positive Labels (Zhou et al., ECCV 2022),
-        the entropy-maximization loss.
+        the entropy-maximization loss. Differs: the published code adds 1e-5 within the logarithms.
     """
     cells = split_cells(targets, logits, unlisted)
     entropy = F.softplus(logits) - torch.sigmoid(logits) * logits

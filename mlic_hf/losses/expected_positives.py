@@ -42,8 +42,8 @@ def expected_positives(
 
     Source:
         Multi-Label Learning from Single Positive Labels (Cole et al., CVPR 2021), the expected-positive
-        regulariser; the first part is a mean over all cells, as its published code has it. ROLE, which adds a
-        table of estimated labels, is not here.
+        regulariser; the first part is a mean over all cells, as its published code has it, without the 1e-5
+        that it adds within the logarithms. ROLE, which adds a table of estimated labels, is not here.
     """
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction is "{reduction}"; expected "sum" or "mean".')

@@ -83,7 +83,7 @@ def self_paced_correction(
 
     Source:
         Simple and Robust Loss Design for Multi-Label Learning with Missing Labels (Zhang et al., 2021), self-paced
-        loss correction.
+        loss correction. Differs: the published code weighs negatives by p^gamma, too.
     """
     cells = split_cells(targets, logits, unlisted)
     found = cells.unlisted & (torch.sigmoid(logits.detach()) > threshold)

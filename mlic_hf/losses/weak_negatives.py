@@ -33,6 +33,7 @@ def weak_negatives(
 
     Source:
         Multi-Label Learning from Single Positive Labels (Cole et al., CVPR 2021), the weak assume-negative loss.
+        Differs: the published code adds 1e-5 within the logarithms.
     """
     cells = split_cells(targets, logits, unlisted)
     weight = 1 / max(1, logits.shape[1] - 1) if weight is None else weight
