@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,10 @@ pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
 from mlic_hf.cli import export as verb  # noqa: E402
 from mlic_hf.export import check_exported, checkpoint_scores, int8_graph, write_onnx  # noqa: E402
+from mlic_hf.export.quantize import front  # noqa: E402
 from mlic_hf.runs.exporting import export, scores_before_and_after, spread  # noqa: E402
 
+ROOT = Path(mlic_hf.__file__).parents[1]
 THRESHOLDS = [0.1, 0.3, 0.5, 0.7, 0.9]
 CALIBRATION = [[1.5, -0.5], [1.0, 0.0], [0.5, 0.25], [2.0, 1.0], [1.0, -1.0]]
 
@@ -219,8 +224,18 @@ class TestInt8:
         difference = export(model, path, pictures, "int8", inside=["thresholds"])
         assert path.stat().st_size < plain.stat().st_size / 3
         assert 1e-6 < difference.largest < 0.15
-        kinds = {node.op_type for node in onnx.load(path).graph.node}
-        assert {"QuantizeLinear", "DequantizeLinear", "LayerNormalization"} <= kinds
+        nodes = onnx.load(path).graph.node
+        assert {"QuantizeLinear", "DequantizeLinear", "LayerNormalization"} <= {node.op_type for node in nodes}
+        first = [node.op_type for node in nodes].index("QuantizeLinear")
+        assert "Conv" in [node.op_type for node in nodes[:first]], "the first layers stay in float"
+
+    def test_the_front_is_a_share_of_the_weights(self, plain: Path) -> None:
+        graph = onnx.load(plain)
+        sizes = {w.name: math.prod(w.dims) for w in graph.graph.initializer}
+        weights = [sum(sizes.get(name, 0) for name in node.input) for node in graph.graph.node]
+        for share in (0.0, 0.01, 0.3):
+            count = len(front(graph, share))
+            assert sum(weights[:count]) <= share * sum(sizes.values()) < sum(weights[: count + 1])
 
     def test_it_wants_pictures(self, model: Any, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no picture to measure the ranges on"):
@@ -332,6 +347,40 @@ def test_without_torch(plain: Path, pictures: list[Path]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == OnnxTagger(plain)(names)
+
+
+@pytest.mark.slow
+def test_in_a_fresh_environment(plain: Path, pictures: list[Path], tmp_path: Path) -> None:
+    """The two commands of docs/products.md in a new environment, where torch was never installed."""
+    source = tmp_path / "source"
+    for name in ("mlic_hf", "dataset_builders"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    venv.create(tmp_path / "environment", with_pip=True)
+    python = str(tmp_path / "environment" / "bin" / "python")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [python, *arguments], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600
+        )
+
+    install = run("-m", "pip", "install", "--quiet", "numpy", "pillow", "onnxruntime")
+    if install.returncode and "No matching distribution" in install.stderr:
+        pytest.skip("needs a package index")
+    assert install.returncode == 0, install.stderr
+    assert run("-m", "pip", "install", "--quiet", "--no-deps", str(source)).returncode == 0
+    names = [str(path) for path in pictures[:3]]
+    code = "import importlib.util, json, sys; from mlic_hf import OnnxTagger"
+    code += "; tags = OnnxTagger(sys.argv[1])(sys.argv[2:])"
+    done = run("-c", f"{code}; print(json.dumps([tags, importlib.util.find_spec('torch')]))", str(plain), *names)
+    assert done.returncode == 0, done.stderr
+    tags, torch = json.loads(done.stdout)
+    assert torch is None
+    assert [[x["label"] for x in one] for one in tags] == [
+        [x["label"] for x in one] for one in OnnxTagger(plain)(names)
+    ]
 
 
 def test_write_onnx_refuses_a_broken_graph(model: Any, plain: Path, tmp_path: Path) -> None:
