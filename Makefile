@@ -7,11 +7,14 @@ DEV := $(VENV)/.installed-dev
 # the oldest Python and the lowest versions that pyproject.toml declares, in an environment of their own
 FLOOR := .venv-floor
 FLOOR_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python) $(foreach v,3.10 3.11 3.12 3.13 3,$(shell command -v python$(v))))
+# the demo, with gradio
+DEMO := .venv-demo
+comma := ,
 export NO_ALBUMENTATIONS_UPDATE := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help docs distill test test-slow test-floor check format bench clean
+.PHONY: help docs distill test test-slow test-floor test-demo check format bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +59,16 @@ $(FLOOR)/.installed: pyproject.toml
 test-floor: $(FLOOR)/.installed ## run the tests with the lowest versions that are declared
 	$(FLOOR)/bin/python --version; cat $(FLOOR)/lowest.txt
 	$(FLOOR)/bin/python -m pytest -q
+
+# gradio wants an older Pillow than the one that everything else is tested with
+$(DEMO)/.installed: pyproject.toml constraints.txt
+	@test -x $(DEMO)/bin/python || python3 -m venv $(DEMO)
+	@sed 's/^pillow==13.*/pillow<13/' constraints.txt > $(DEMO)/constraints.txt
+	$(call install,$(DEMO)/bin/python,$(DEMO)/constraints.txt,demo$(comma)test)
+	@touch $@
+
+test-demo: $(DEMO)/.installed ## drive the demo in a browser (needs chromium)
+	$(DEMO)/bin/python -m pytest -q -rs tests/hub/test_space.py
 
 check: $(DEV) ## lint, format check, types
 	$(VENV)/bin/ruff check .

@@ -85,10 +85,11 @@ def build(model: Any, processor: Any, title: str) -> gr.Blocks:
                 threshold = gr.Slider(0, 1, 0.5, step=0.01, label="threshold")
                 own = gr.Checkbox(tuned, label="the model's own thresholds", visible=tuned)
             with gr.Column():
-                labels = gr.Label(label="labels", elem_id="labels")
+                labels = gr.Label(label="labels", elem_id="labels", show_heading=False)
                 chosen = gr.Dropdown([], label="heat map of", elem_id="chosen")
                 warm = gr.Image(label="where it was looked for", height=360, elem_id="heat", interactive=False)
         picture.change(tag, [picture, threshold, own], [labels, chosen, warm])
+        threshold.input(lambda: False, None, own)  # who moves the slider wants it to count
         for moved in (threshold.change, own.change):
             moved(move, [picture, threshold, own], labels, trigger_mode="always_last")
         chosen.input(show, [picture, chosen], warm)

@@ -55,6 +55,21 @@ def test_a_space_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture) -> None
     assert "name it with --repo_id" in capsys.readouterr().err
 
 
+def test_the_card_names_the_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def keep(folder: str, repo_id: str, facts: dict[str, Any], **others: Any) -> str:
+        seen.update(facts)
+        return "0123abc"
+
+    monkeypatch.setattr("mlic_hf.hub.push_folder", keep)
+    push.main(["--model", "m", "--repo_id", "user/tagger", "--space", str(tmp_path / "space")])
+    assert seen == {"repo_id": "user/tagger", "space": "user/tagger"}
+    assert f"hf upload user/tagger {tmp_path / 'space'} --repo-type space" in capsys.readouterr().out
+
+
 class TestPage:
     @pytest.fixture(autouse=True)
     def needs_gradio(self) -> None:
@@ -85,14 +100,14 @@ class TestPage:
         """Upload, labels, threshold, heat map of another label."""
         from mlic_hf.hub.space_app import build
 
-        model = tiny_model("mlic_query2label")
+        model = tiny_model("mlic_query2label", thresholds=[0.5] * 5)
         with torch.no_grad():  # scores on both sides of one half
             model.head.classifier.linear.weight.zero_()
             model.head.classifier.linear.bias.copy_(torch.tensor([2.0, 1.0, 0.5, -1.0, -2.0]))
         shown: Any = build(model, MultiLabelImageProcessor.for_model(model), "tiny tagger")
         _, address, _ = shown.launch(server_name="127.0.0.1", prevent_thread_lock=True, share=False, quiet=True)
         try:
-            with page() as (tab, _):
+            with page() as (tab, errors):
                 tab.goto(address)
                 tab.locator("input[type=file]").first.set_input_files(str(photograph(tmp_path)))
                 labels = tab.locator("#labels")
@@ -102,15 +117,19 @@ class TestPage:
                 heat = tab.locator("#heat img")
                 heat.first.wait_for(timeout=30_000)
                 before = heat.first.get_attribute("src")
+                own = tab.get_by_role("checkbox", name="the model's own thresholds")
+                assert own.is_checked()
                 slider = tab.locator("input[type=number]").first
                 slider.fill("0.8")
                 slider.press("Enter")
                 labels.get_by_text("dog").first.wait_for(state="detached", timeout=30_000)
                 assert "cat" in labels.inner_text()
+                assert not own.is_checked()
                 tab.locator("#chosen input").click()
                 tab.get_by_role("option", name="sky").click()
                 tab.wait_for_function(
                     "before => document.querySelector('#heat img').src !== before", arg=before, timeout=30_000
                 )
+                assert errors == []
         finally:
             shown.close()
