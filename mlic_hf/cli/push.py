@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         written = write_space(options.space, options.repo_id)
         print(f"Space of {options.repo_id} in {options.space}: {', '.join(path.name for path in written)}")
-    given = {"license": options.license, "repo_id": options.repo_id}
+        print(f"Publish it with: hf upload {options.repo_id} {options.space} --repo-type space")
+    space = options.repo_id if options.space is not None else None  # a Space may have the name of its model
+    given = {"license": options.license, "repo_id": options.repo_id, "space": space}
     facts = {name: value for name, value in given.items() if value is not None}
     if options.check_only:
         model = check_checkpoint(options.model)

@@ -80,6 +80,7 @@ def front_matter(facts: CardFacts) -> dict[str, Any]:
     dataset = str(facts.data.get("name") or "")
     tags = ["mlic_hf", "multi-label-image-classification", facts.model_type, facts.method]
     results = [eval_result(score, facts) for score in facts.scores if score.name in METRIC_TYPES]
+    emitted = {"emissions": facts.emissions, "source": "codecarbon", "hardware_used": facts.hardware}
     data = ModelCardData(
         license=facts.license,
         library_name="transformers",
@@ -90,6 +91,7 @@ def front_matter(facts: CardFacts) -> dict[str, Any]:
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         model_name=facts.name if results else None,
         eval_results=results or None,
+        co2_eq_emissions=emitted if facts.emissions else None,
         ignore_metadata_errors=False,
     )
     return data.to_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -69,6 +70,9 @@ class CardFacts:
         base_model: the repository of the weights that training started from.
         requirements: what must be installed, as for pip.
         pictures: files of the folder that a card shows.
+        space: the Space to try it in ("user/name").
+        hardware, hours: what it was trained on, and how long.
+        emissions: of its training, in grams of CO2 equivalent, as codecarbon measured them.
         pipeline: the task of the pipeline that travels with the model.
         quantized_with: the library that converted the weights ("torchao", "bitsandbytes"), by its name for pip.
     """
@@ -98,6 +102,10 @@ class CardFacts:
     pictures: tuple[str, ...] = ()
     pipeline: str | None = None
     quantized_with: str | None = None
+    space: str | None = None
+    hardware: str | None = None
+    hours: float | None = None
+    emissions: float | None = None
 
     @property
     def name(self) -> str:
@@ -142,6 +150,23 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected an object with named fields.")
     return content
+
+
+def read_emissions(path: Path) -> float | None:
+    """Grams of CO2 equivalent in the file that codecarbon writes, of all its runs; None where there is no file.
+
+    Raises:
+        ValueError: when the file has no such numbers.
+    """
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            return round(1000 * sum(float(row["emissions"]) for row in csv.DictReader(file)), 6)
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{path} has no column of numbers named emissions; let codecarbon write it, or remove it."
+            ) from None
 
 
 def names_of_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -210,6 +235,9 @@ def read_facts(folder: str | Path, facts: CardFacts | Mapping[str, Any] | None =
         requirements=requirements(quantized_with),
         pictures=tuple(name for name in CARD_PICTURES if (folder / name).is_file()),
         quantized_with=quantized_with,
+        hardware=run.get("hardware"),
+        hours=run.get("hours"),
+        emissions=read_emissions(folder / "emissions.csv"),
         pipeline=next(iter(config.get("custom_pipelines") or {}), None),
     )
     return merge_facts(found, facts)

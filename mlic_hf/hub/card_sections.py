@@ -75,6 +75,8 @@ def use(facts: CardFacts) -> list[str]:
             f'scores = tagger("photo.jpg", top_k={every})  # [{{"label": ..., "score": ...}}, ...]',
         ]
     lines += ["```", ""]
+    if facts.space:
+        lines += [f"Or try it in the browser: https://huggingface.co/spaces/{facts.space}", ""]
     return [
         *lines,
         "`trust_remote_code=True` runs the Python files of this repository, which define the model: read them first, "
@@ -182,8 +184,14 @@ def data(facts: CardFacts) -> list[str]:
 
 
 def training(facts: CardFacts) -> list[str]:
-    """Settings, versions and the command."""
-    lines = listed(facts.hyperparameters) if facts.hyperparameters else []
+    """Settings, what it took, versions and the command."""
+    took = {
+        "Hardware": facts.hardware,
+        "Hours": facts.hours and f"{facts.hours:.2g}",
+        "CO2 equivalent": facts.emissions and f"{facts.emissions:.3g} g (codecarbon)",
+    }
+    told = {**facts.hyperparameters, **took}
+    lines = listed(told) if any(value not in (None, "") for value in told.values()) else []
     if facts.versions:
         lines += ["Made with " + ", ".join(f"{name} {version}" for name, version in facts.versions.items()) + "."]
         lines += [""]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import metadata
@@ -146,6 +148,13 @@ def versions() -> dict[str, str]:
     return found
 
 
+def hardware() -> str:
+    """What a process trains on: its GPU, or the processor and how many cores of it."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} CPU cores, {platform.processor() or platform.machine()}"
+
+
 def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
     """Train one model, or take it up where it was left, or just read it if it is done.
 
@@ -181,9 +190,11 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
         "versions": versions(),
         "seed": args.seed,
         "processes": PartialState().num_processes,
+        "hardware": hardware(),
     }
     if teacher is not None:  # the labels that the student learns without it
         told["unanswered"] = unanswered(teacher, data.labels.names)
+    begun = time.monotonic()
     with sole_writer(folder) if main_process else nullcontext():
         if main_process:
             write_run(folder, told)
@@ -194,7 +205,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
             trainer.train(resume_from_checkpoint=resume)
             told |= results(trainer, settings, data)
         trainer.save_model()
-        told["finished"] = True
+        told |= {"finished": True, "hours": None if resume else (time.monotonic() - begun) / 3600}
         if main_process:
             write_run(folder, told)
             draw(folder, told["log"])

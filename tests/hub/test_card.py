@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from mlic_hf.hub.card import render_card, write_card
 from mlic_hf.hub.card_facts import CardFacts, base_model, lowest_first, read_facts, requirements, scores_of
 from mlic_hf.hub.citations import METHOD_NAMES, METHOD_PAPERS, papers_of
+from tests.hub.card_rules import errors_of
 
 
 @pytest.fixture
@@ -90,6 +91,26 @@ def test_card_of_a_run_says_everything(folder: Path) -> None:
     assert "images 500" not in text
     assert "labels_without" not in text
     assert text.index("| cat |") < text.index("| dog") < text.index("| zebra |")
+
+
+def test_what_the_training_took_and_where_to_try_it(folder: Path) -> None:
+    """codecarbon writes kilograms, a row a run; cards tell grams."""
+    plain = write_card(folder).read_text()
+    assert "Hardware" not in plain
+    assert "co2_eq_emissions" not in front_matter(plain)
+    run = json.loads((folder / "run.json").read_text()) | {"hardware": "NVIDIA H100", "hours": 1.234}
+    (folder / "run.json").write_text(json.dumps(run))
+    (folder / "emissions.csv").write_text("timestamp,duration,emissions\nt,10,0.125\nt,10,0.002\n")
+    text = write_card(folder, {"space": "user/tagger"}).read_text()
+    for said in ("- **Hardware:** NVIDIA H100\n", "- **Hours:** 1.2\n", "- **CO2 equivalent:** 127 g (codecarbon)\n",
+                 "https://huggingface.co/spaces/user/tagger"):  # fmt: skip
+        assert said in text
+    emitted = {"emissions": 127.0, "source": "codecarbon", "hardware_used": "NVIDIA H100"}
+    assert front_matter(text)["co2_eq_emissions"] == pytest.approx(emitted)
+    assert errors_of(text) == []
+    (folder / "emissions.csv").write_text("duration\n10\n")
+    with pytest.raises(ValueError, match=r"emissions\.csv has no column of numbers named emissions"):
+        write_card(folder)
 
 
 def test_front_matter_is_yaml_with_a_model_index(folder: Path) -> None:
