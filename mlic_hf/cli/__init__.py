@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -36,6 +37,9 @@ VERBS = {
 
 def run_verb(verb: str, arguments: Sequence[str] | None = None) -> None:
     """Run a verb; an explained mistake ends with one sentence and exit status 2."""
+    if not sys.stderr.isatty():  # bars are for people: a log of them is thousands of lines
+        for library in ("DATASETS", "HUB"):
+            os.environ.setdefault(f"HF_{library}_DISABLE_PROGRESS_BARS", "1")
     module = importlib.import_module(f"mlic_hf.cli.{verb}")
     explained(lambda: module.main(arguments))
 

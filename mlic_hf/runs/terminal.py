@@ -118,7 +118,8 @@ class StageReport(TrainerCallback):
         """The names of the columns, a word a line, down to the numbers."""
         lines = max(len(words(name)) for name in self._widths)
         stacked = {name: ["", *[""] * (lines - len(words(name))), *words(name)][-lines:] for name in self._widths}
-        return [" ".join(stacked[name][line].rjust(w) for name, w in self._widths.items()) for line in range(lines)]
+        rows = (" ".join(stacked[name][line].rjust(w) for name, w in self._widths.items()) for line in range(lines))
+        return [row.rstrip() for row in rows]
 
     def _say(self, what: str) -> None:
         if self._bar is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
+from mlic_hf.cli import run_verb
 from mlic_hf.runs.terminal import cell, shown, words
 from tests.scripts.folder import make_folder, start
 from tests.training.tiny import make_trainer
@@ -70,6 +72,8 @@ def test_a_log_holds_the_table_and_no_dict(tmp_path: Path, capsys: pytest.Captur
     assert lines[0] == "run"
     assert lines[1].split() == ["eval"]
     assert lines[2].split() == ["epoch", "step", "loss", "bce", "loss", "mAP", "CF1", "OF1"]
+    assert 0 < told["student"]["hours"] < 1
+    assert told["student"]["hardware"]
     log = told["student"]["log"]
     losses, scores = ([line for line in log if name in line] for name in ("loss", "eval_mAP"))
     assert len(lines) == 3 + len(scores) == 5
@@ -137,3 +141,14 @@ def test_without_evaluations_there_are_no_columns_of_them(tmp_path: Path, capsys
     assert out.splitlines()[1].split() == ["epoch", "step", "loss", "bce"]
     log = [line for line in trainer.state.log_history if "loss" in line]
     assert [line.split()[1] for line in out.splitlines()[2:]] == [str(line["step"]) for line in log]
+
+
+@pytest.mark.parametrize("people", [True, False])
+def test_bars_are_for_people(people: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"]
+    for name in names:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    with redirect_stdout(io.StringIO()), redirect_stderr(Terminal() if people else io.StringIO()):
+        run_verb("env", [])
+    assert [os.environ.get(name) for name in names] == [None if people else "1"] * 2
