@@ -75,6 +75,8 @@ def test_the_page_on_the_house_names_every_room() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert [room for room in ARROWS if f"| `mlic_hf/{room}` |" not in page] == []
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(ARROWS)
+    drawing = (ROOT / "docs" / "images" / "house.svg").read_text(encoding="utf-8")
+    assert [room for room in (*ARROWS, "dataset_builders") if f">{room}</text>" not in drawing] == []
 
 
 @pytest.mark.parametrize("path", files_of_rooms(), ids=name_of)

@@ -61,5 +61,16 @@ def test_the_site_has_every_page() -> None:
 
     listed = set(pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
     there = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    there |= {f"notebooks/{path.stem}.md" for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
     assert there <= listed
     assert listed - there <= {path.name for path in ROOT.glob("*.md")}
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    files = {"pyproject.toml": r'^version = "(.*)"$', "mlic_hf/__init__.py": r'^__version__ = "(.*)"$'}
+    files |= {"CITATION.cff": r"^version: (.*)$", "CHANGELOG.md": r"^## ([\d.]+)"}
+    found = {
+        file: re.search(told, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE) for file, told in files.items()
+    }
+    assert len({match[1] for match in found.values() if match}) == 1, found
+    assert None not in found.values()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlic_hf.hub import save_model
 from mlic_hf.modeling import MLDecoderForImageClassification, MultiLabelModel
 from tests.dataset_builders import trees
 from tests.documented import PAGES, blocks
@@ -49,6 +50,11 @@ def decoder(labels: list[str] = NAMES, image_size: int = 32) -> MLDecoderForImag
 def photograph(*files: Path) -> None:
     for number, file in enumerate(files):
         trees.picture(file, (96, 64), seed=number)
+
+
+@world("comparison.md")
+def comparison(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    return []
 
 
 @world("datasets.md")
@@ -99,8 +105,6 @@ def metrics(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def models(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     import transformers
 
-    from mlic_hf.hub import save_model
-
     random_networks_stand_for_published_ones(patch)
     encoder, tokenizer = dual_encoder()
     patch.setattr(transformers.AutoModel, "from_pretrained", lambda name: encoder)
@@ -131,6 +135,20 @@ def products(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     model = decoder()
     model.config.calibration = [[1.0, 0.0]] * len(NAMES)
     export(model.eval(), folder / "tagger.onnx", [folder / "a.jpg", folder / "b.jpg"])
+    return []
+
+
+@world("publish.md")
+def publish(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    products(folder, patch)
+    save_model(decoder(), folder / "user" / "tagger")
+    return []
+
+
+@world("tag_photographs.md")
+def tag_photographs(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    save_model(decoder(), folder / "runs" / "tagger")
+    photograph(folder / "beach.jpg")
     return []
 
 

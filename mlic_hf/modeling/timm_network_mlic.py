@@ -121,12 +121,19 @@ def read_pretrained(config: MultiLabelConfig, pretrained: bool | str | os.PathLi
 
     Raises:
         FileNotFoundError: when the path does not exist.
+        OSError: when timm's own weights cannot be fetched.
         ValueError: when the file holds another network.
     """
     if config.reparameterized:
         raise ValueError("Pretrained weights have the unfused form: load them first, then call reparameterize().")
     if isinstance(pretrained, bool):
-        return create_network(config, pretrained=True).state_dict()
+        try:
+            return create_network(config, pretrained=True).state_dict()
+        except OSError as error:
+            raise OSError(
+                f"The published weights of {config.backbone} could not be fetched ({error}). Fetch them where there "
+                "is a connection, and give the file (`pretrained`); or start from random weights (`pretrained` false)."
+            ) from error
     path = os.fspath(pretrained)
     if not os.path.isfile(path):
         raise FileNotFoundError(

@@ -195,6 +195,20 @@ class TestPretrainedFile:
                 "resnet10t", LABELS, pretrained=str(tmp_path / "weights.safetensors")
             )
 
+    def test_weights_that_cannot_be_fetched(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        create = timm.create_model
+
+        def offline(*names: object, pretrained: bool = False, **options: object) -> nn.Module:
+            if pretrained:
+                raise FileNotFoundError("not in the cache")
+            return create(*names, **options)
+
+        monkeypatch.setattr(timm, "create_model", offline)
+        with pytest.raises(
+            OSError, match=r"weights of resnet10t could not be fetched \(not in the cache\).*`pretrained`"
+        ):
+            LinearForImageClassification.from_timm("resnet10t", LABELS, pretrained=True)
+
     def test_a_missing_file(self) -> None:
         with pytest.raises(FileNotFoundError, match=r"No weights at nowhere.safetensors"):
             LinearForImageClassification.from_timm("resnet10t", LABELS, pretrained="nowhere.safetensors")
