@@ -11,7 +11,6 @@ of each taken by validation, and tested once. Runs that are done are read.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
 import json
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.imperfect_tables import calibration_table, missing_table, rare_table, write
+from benchmarks.photographs import asking
 from mlic_hf.data import (
     FeatureMaps,
     LabelSpace,
@@ -252,15 +252,10 @@ def run(study: str, parts: dict[str, Part], names: list[str], backbone: str, out
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="of the backbone, .safetensors")
-    parser.add_argument("--backbone", default="tf_efficientnet_lite2")
-    parser.add_argument("--image_size", type=int, default=128)
+    parser = asking(__doc__)
     parser.add_argument(
         "--study", choices=("one_positive", "dropped", "rare", "db_parts", "calibration"), required=True
     )
-    parser.add_argument("--output_dir", type=Path, required=True)
     told = parser.parse_args()
     cache = told.output_dir / f"{told.backbone}_{told.image_size}"
     parts, names = load(told.data_dir, told.weights, told.backbone, told.image_size, cache)

@@ -10,15 +10,14 @@ rankings that look at no picture: listed cells in any order, and cells by how ra
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.imperfect_labels import load
 from benchmarks.imperfect_tables import write
+from benchmarks.photographs import asking
 from mlic_hf.metrics import suspicion
 from mlic_hf.reports.figure import figure, quiet_axes
 from mlic_hf.runs.frozen_heads import STRENGTHS, out_of_fold_scores
@@ -53,13 +52,8 @@ def rankings(scores: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, np.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="of the backbone, .safetensors")
-    parser.add_argument("--backbone", default="tf_efficientnet_lite2")
-    parser.add_argument("--image_size", type=int, default=128)
+    parser = asking(__doc__)
     parser.add_argument("--strengths", type=float, nargs="+", default=STRENGTHS, help="of the heads' penalty")
-    parser.add_argument("--output_dir", type=Path, required=True)
     told = parser.parse_args()
     cache = told.output_dir / f"{told.backbone}_{told.image_size}"
     parts, names = load(told.data_dir, told.weights, told.backbone, told.image_size, cache)

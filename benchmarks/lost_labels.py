@@ -11,11 +11,9 @@ given a share of them. Others guess them. Three draws of the positive that is ke
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +22,7 @@ from torch.nn import functional as F
 
 from benchmarks.imperfect_labels import Part, load
 from benchmarks.imperfect_tables import mean_score, write
+from benchmarks.photographs import asking
 from mlic_hf.data import drop_positives, keep_one_positive, stateless_generator
 from mlic_hf.metrics import average_precision, mean_average_precision
 
@@ -138,12 +137,7 @@ def by_what_is_left(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="of the backbone, .safetensors")
-    parser.add_argument("--backbone", default="tf_efficientnet_lite2")
-    parser.add_argument("--image_size", type=int, default=128)
-    parser.add_argument("--output_dir", type=Path, required=True)
+    parser = asking(__doc__)
     told = parser.parse_args()
     cache = told.output_dir / f"{told.backbone}_{told.image_size}"
     parts, _ = load(told.data_dir, told.weights, told.backbone, told.image_size, cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 from dataclasses import dataclass, replace
@@ -24,6 +25,17 @@ from mlic_hf.data import (
 from mlic_hf.metrics import mean_average_precision
 
 BATCH = 64
+
+
+def asking(about: str | None) -> argparse.ArgumentParser:
+    """What every benchmark on a frozen backbone asks for: the photographs, the backbone, a folder."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True, help="of the backbone, .safetensors")
+    parser.add_argument("--backbone", default="tf_efficientnet_lite2")
+    parser.add_argument("--image_size", type=int, default=128)
+    parser.add_argument("--output_dir", type=Path, required=True)
+    return parser
 
 
 @dataclass

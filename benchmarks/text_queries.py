@@ -16,16 +16,14 @@ trained on all words.
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.photographs import Part, load_part, names_of, predict, train_head
+from benchmarks.photographs import Part, asking, load_part, names_of, predict, train_head
 from mlic_hf.data import stateless_generator, stratified_split
 from mlic_hf.metrics import average_precision
 from mlic_hf.modeling import LinearForImageClassification, TextDecoderForImageClassification
@@ -91,13 +89,8 @@ def one_run(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="of the backbone, .safetensors")
-    parser.add_argument("--backbone", default="tf_efficientnet_lite2")
-    parser.add_argument("--image_size", type=int, default=128)
+    parser = asking(__doc__)
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--output_dir", type=Path, required=True)
     told = parser.parse_args()
     names = names_of(told.data_dir / "train")
     options = {"backbone": told.backbone, "image_size": told.image_size, "pretrained": str(told.weights)}
