@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -50,13 +51,14 @@ def notebook_page(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, b
             continue
         code = re.sub(r"^%config.*\n+", "", source)
         parts.append(f"```python\n{code}\n```")
-        for text, picture in outputs(cell):
-            if picture:
+        for is_text, told in itertools.groupby(outputs(cell), key=lambda output: not output[1]):
+            if is_text:
+                parts.append("```text\n" + "\n".join(text for text, _ in told) + "\n```")
+                continue
+            for _, picture in told:
                 file = f"{name}_{len(pictures) + 1}.jpg"
                 pictures[file] = picture
                 parts.append(f"![what this code draws]({file})")
-            else:
-                parts.append(f"```text\n{text}\n```")
     return "\n\n".join(parts) + "\n", pictures
 
 

@@ -91,7 +91,7 @@ def data_sets(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     assert read_annotations("data/coco").names
     many = datasets.concatenate_datasets([dataset_of(6)] * 100)
     args = arguments(folder / "runs", max_steps=1)
-    return [{"dataset": {"train": many}, "student": tiny_linear(), "args": args}]
+    return [{"dataset": {"train": many, "validation": dataset_of(4)}, "student": tiny_linear(), "args": args}]
 
 
 @world("metrics.md")
@@ -156,7 +156,14 @@ def tag_photographs(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, A
 def teacher_cache(folder: Path, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     decoder().save_pretrained(folder / "runs" / "teacher")
     args = arguments(folder / "runs" / "student")
-    return [{"ds": {"train": dataset_of(8)}, "labels": list(NAMES), "student": decoder(), "args": args}]
+    return [
+        {
+            "ds": {"train": dataset_of(8), "validation": dataset_of(4)},
+            "labels": list(NAMES),
+            "student": decoder(),
+            "args": args,
+        }
+    ]
 
 
 @world("trainer.md")
