@@ -73,7 +73,7 @@ def test_what_cannot_be_is_said(
         (["--seed", "7"], "the seed of the draws (42, not 7)"),
         (["--transform", "mulcon_stage_two"], "the transform ("),
         (["--teacher", str(distilled[0] / "student")], "the teacher ("),
-        (["--teacher", "null"], "Nobody is asked: name the model (--teacher)"),
+        (["--teacher", "null"], "Nobody is asked: name the model (`teacher`)"),
     ):
         with pytest.raises(SystemExit):
             run_verb("cache", [*asked, *wrong])
