@@ -70,7 +70,7 @@ def test_every_recipe_parses_and_names_an_existing_method(recipe: Path) -> None:
         ("- a list", "is a list; a mapping of settings was expected"),
         ("a: [1", "is not YAML"),
         ("architecture: cnn", "architecture is 'cnn'; it is one of linear"),
-        ("part: 1", "--partition and --part go together"),
+        ("part: 1", "partition and part go together"),
     ],
 )
 def test_wrong_recipes_are_refused(tmp_path: Path, text: str, message: str) -> None:
