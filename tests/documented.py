@@ -53,6 +53,9 @@ def measured(page: Path) -> list[Block]:
 
 
 def commands(block: Block) -> list[list[str]]:
-    """The commands of a shell block as words, without comments; variables set in front of them are words, too."""
+    """The commands of a shell block as words, without comments; variables set in front of them are words, too.
+
+    A command that ends in "..." is told elsewhere in full and left out.
+    """
     lines = block.code.replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    return [words for line in lines if (words := shlex.split(line, comments=True)) and words[-1] != "..."]
