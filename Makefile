@@ -43,6 +43,9 @@ $(DEV): pyproject.toml constraints.txt | $(PYTHON)
 distill: $(RUN) ## train a teacher and a distilled student on the embedded data set
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-$$(nproc)} $(VENV)/bin/accelerate launch --quiet --config_file accelerate_config.yaml training_scripts/distill.py
 
+# Small tensors: two threads that wait for each other cost more than they bring, a great deal more on a busy machine.
+test test-slow test-floor: export OMP_NUM_THREADS := 1
+
 test: $(DEV) ## run the tests (under ten minutes on two cores)
 	$(PYTHON) -m pytest -q
 
