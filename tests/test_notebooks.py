@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "notebooks"
-NAMES = ["first_tagger", "a_new_objective"]
+NAMES = ["first_tagger", "distillation_step_by_step", "a_new_objective"]
 notebooks = pytest.mark.parametrize("name", NAMES)
 
 
