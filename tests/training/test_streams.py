@@ -123,7 +123,10 @@ def test_rows_of_a_generator_object_stream_too(tmp_path: Path) -> None:
 def test_the_python_of_the_docs(tmp_path: Path) -> None:
     section = DOCS.read_text(encoding="utf-8").partition("## Streams")[2]
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    names: dict[str, Any] = {"dataset": {"train": dataset_of(600)}, "MultiLabelTrainer": MultiLabelTrainer}
+    names: dict[str, Any] = {
+        "dataset": {"train": dataset_of(600), "validation": dataset_of(8)},
+        "MultiLabelTrainer": MultiLabelTrainer,
+    }
     exec(code, names | {"student": tiny_linear(), "args": arguments(tmp_path, **SHORT, eval_strategy="no")}, names)
     assert len(names["trainer"].train_dataset) == 600
 
