@@ -118,7 +118,8 @@ def table(count, start):
 
 api = HfApi()
 api.create_repo("tester/many", repo_type="dataset")
-for name, count, start in (("train-00000-of-00002", 5, 0), ("train-00001-of-00002", 3, 5), ("test-00000-of-00001", 2, 8)):
+shards = ("train-00000-of-00002", 5, 0), ("train-00001-of-00002", 3, 5), ("test-00000-of-00001", 2, 8)
+for name, count, start in shards:
     file = f"data/{name}.parquet"
     api.upload_file(path_or_fileobj=table(count, start), path_in_repo=file, repo_id="tester/many", repo_type="dataset")
 for n in range(10):
