@@ -12,9 +12,17 @@ from mlic_hf.methods.registry import get_method
 from mlic_hf.methods.teachers import as_teacher
 from mlic_hf.runs.data import Data, load_data
 from mlic_hf.runs.fit import fit, only
+from mlic_hf.runs.options import RunOptions
 from mlic_hf.runs.settings import Settings
 from mlic_hf.runs.teacher_cache import open_cache
-from mlic_hf.runs.teachers import make_jobs, make_partitions, teacher_options, train_all
+from mlic_hf.runs.teachers import (
+    TEACHER_SETTINGS,
+    make_jobs,
+    make_partitions,
+    teacher_options,
+    teacher_settings,
+    train_all,
+)
 
 
 def run(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -22,13 +30,32 @@ def run(settings: Settings) -> dict[str, dict[str, Any]]:
 
     Returns:
         The run.json of each stage: "teacher" and "alone" where there are any, and "student".
+
+    Raises:
+        ValueError: for a teacher that nobody would ask.
     """
+    refuse_idle_teachers(settings.run)
     data = load_data(settings.run)
     if get_method(settings.run.method).needs_teacher:
         return distil(settings, data)
     if settings.run.method == "mulcon" and settings.method.stage == 2 and settings.run.init_from is None:
         return two_stages(settings, data)
     return {"student": fit(settings, data)}
+
+
+def refuse_idle_teachers(run: RunOptions) -> None:
+    """Refuse a setting that names a teacher which the method does not ask.
+
+    Raises:
+        ValueError: naming the setting and those that the method reads.
+    """
+    reads = teacher_settings(run.method)
+    idle = [name for name in TEACHER_SETTINGS if name not in reads and getattr(run, name) is not None]
+    if idle:
+        raise ValueError(
+            f"{idle[0]} is given, but {run.method} asks {' or '.join(reads) or 'no teacher'}: leave it out, or choose "
+            "another method."
+        )
 
 
 def two_stages(settings: Settings, data: Data) -> dict[str, dict[str, Any]]:

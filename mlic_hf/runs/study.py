@@ -19,13 +19,14 @@ from torch.utils.data import DataLoader
 
 from mlic_hf.data import collate
 from mlic_hf.hub.privacy import publishable
-from mlic_hf.methods.registry import FOLDERS, get_method
+from mlic_hf.methods.registry import FOLDERS
 from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.methods.views import PixelSpec
 from mlic_hf.runs.data import Data, evaluation_set
 from mlic_hf.runs.fit import RUN, identity, only, plain_features, with_defaults
 from mlic_hf.runs.jobs import Job, logs_of, run_jobs
 from mlic_hf.runs.settings import Settings, check_known, flatten, read_mapping, settings_of
+from mlic_hf.runs.teachers import TEACHER_SETTINGS, teacher_settings
 from mlic_hf.training.examples import STARTS
 
 BASELINE = "baseline"
@@ -91,8 +92,10 @@ def jobs_of(study: Study, settings: Settings) -> tuple[list[Job], dict[str, dict
         first = [Job("teacher", only(settings, {}, **own))]
     runs: dict[str, dict[int, Job]] = {}
     for name, changes in study.everyone().items():
-        needs_teacher = get_method(str(changes.get("method", settings.run.method))).needs_teacher
-        shared = {"teacher": taught_by if needs_teacher else None, "student_alone": False, "test_split": None}
+        reads = teacher_settings(str(changes.get("method", settings.run.method)))
+        shared: dict[str, Any] = {name: None for name in TEACHER_SETTINGS if name not in reads}
+        shared |= {"teacher": taught_by} if "teacher" in reads else {}
+        shared |= {"student_alone": False, "test_split": None}
         runs[name] = {}
         for seed in study.seeds:
             own = {**shared, **changes, "seed": seed, "output_dir": str(folder / name / f"seed_{seed}")}

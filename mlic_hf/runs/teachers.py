@@ -15,12 +15,23 @@ from typing import Any
 from mlic_hf.data import co_occurrence_counts, label_lists
 from mlic_hf.methods.psd.partition import FILE_NAME, Partition
 from mlic_hf.methods.psd.partition_labels import partition_labels
+from mlic_hf.methods.registry import get_method
 from mlic_hf.methods.teachers import TeacherOptions
 from mlic_hf.runs.data import Data
 from mlic_hf.runs.fit import RUN, only, same_settings
 from mlic_hf.runs.jobs import Job, logs_of, run_jobs
 from mlic_hf.runs.options import RunOptions
 from mlic_hf.runs.settings import Settings
+
+#: the settings that name what teaches
+TEACHER_SETTINGS = ("teacher", "teachers", "teacher_cache")
+
+
+def teacher_settings(method: str) -> tuple[str, ...]:
+    """Those of them that a method reads."""
+    if not get_method(method).needs_teacher:
+        return ()
+    return ("teachers" if method == "psd" else "teacher", "teacher_cache")
 
 
 def teacher_options(run: RunOptions) -> TeacherOptions:

@@ -169,6 +169,23 @@ def test_wrong_settings_end_with_a_sentence(folder: Path, tmp_path: Path, flags:
         start("supervised", folder, tmp_path / "run", *flags)
 
 
+@pytest.mark.parametrize(
+    "method, setting, message",
+    [
+        ("supervised", "teacher", "teacher is given, but supervised asks no teacher"),
+        ("mulcon", "teacher_cache", "teacher_cache is given, but mulcon asks no teacher"),
+        ("l2d", "teachers", "teachers is given, but l2d asks teacher or teacher_cache"),
+        ("psd", "teacher", "teacher is given, but psd asks teachers or teacher_cache"),
+    ],
+)
+def test_a_teacher_that_nobody_asks_is_refused(
+    method: str, setting: str, message: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        start(method, folder, tmp_path / "run", f"--{setting}", "somewhere")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("teacher, message", [("nowhere", "neither a folder nor"), (".", "no config.json")])
 def test_a_teacher_that_is_none_is_refused(folder: Path, tmp_path: Path, teacher: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
