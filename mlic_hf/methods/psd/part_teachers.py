@@ -146,8 +146,11 @@ def own_positions(model: MultiLabelModel, part: Sequence[str], labels: Sequence[
 
 def same_backbone(teachers: Sequence[ModelTeacher]) -> bool:
     """Whether all backbones hold the same weights, as those of heads on one frozen backbone do."""
-    first, *others = [dict(teacher.model.backbone.state_dict()) for teacher in teachers]
-    return all(
+    first, *others = [
+        {name: value for name, value in teacher.model.state_dict().items() if name.startswith("backbone.")}
+        for teacher in teachers
+    ]
+    return bool(first) and all(
         own.keys() == first.keys() and all(torch.equal(value, first[name]) for name, value in own.items())
         for own in others
     )
