@@ -156,14 +156,20 @@ def table(results: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def asking(about: str | None) -> argparse.ArgumentParser:
+    """What is asked of whoever wants to know where models look: the data, and what counts as a hit."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", required=True, help="folders of saved models")
     parser.add_argument("--dataset", default="digit_scenes", help="a data set whose builder yields boxes")
     parser.add_argument("--data_dir", help="where the data set lies")
     parser.add_argument("--split", default="test", help="the split that is measured (default: test)")
     parser.add_argument("--tolerance", type=float, default=0.0, help="pixels around a box that count (default: 0)")
     parser.add_argument("--rule", default="cmax", choices=("cmax", "ctopk", "ctopk_w"), help="which key points")
+    return parser
+
+
+def main() -> None:
+    parser = asking(__doc__)
     parser.add_argument("--limit", type=int, help="only the first images of the split")
     options = parser.parse_args()
     rows = load_splits(options.dataset, data_dir=options.data_dir, with_boxes=True)[options.split]

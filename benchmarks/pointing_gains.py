@@ -9,13 +9,12 @@ of model and baseline, as the bootstrap of mAP does (mlic_hf/metrics/bootstrap.p
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.pointing import Looked, look
+from benchmarks.pointing import Looked, asking, look
 from dataset_builders import load_splits
 from mlic_hf.methods.saved_model import load_saved
 from mlic_hf.metrics import mean_average_precision, paired_bootstrap_gain
@@ -77,14 +76,8 @@ def table(models: Sequence[Looked], baselines: Sequence[Looked], resamples: int)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", required=True, help="folders of models with OASS, one a seed")
-    parser.add_argument("--baselines", nargs="+", required=True, help="those without, in the same order")
-    parser.add_argument("--dataset", default="coco", help="a data set whose builder yields boxes (default: coco)")
-    parser.add_argument("--data_dir", help="where the data set lies")
-    parser.add_argument("--split", default="validation", help="the split that is measured (default: validation)")
-    parser.add_argument("--tolerance", type=float, default=15.0, help="pixels around a box that count (default: 15)")
-    parser.add_argument("--rule", default="cmax", choices=("cmax", "ctopk", "ctopk_w"), help="which key points")
+    parser = asking(__doc__)
+    parser.add_argument("--baselines", nargs="+", required=True, help="those without OASS, in the models' order")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (default: 1000)")
     options = parser.parse_args()
     rows = load_splits(options.dataset, data_dir=options.data_dir, with_boxes=True)[options.split]
