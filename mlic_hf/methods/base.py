@@ -286,11 +286,8 @@ class Method(nn.Module):
             asked: Any = self.asks_teacher
             where: Any = {} if view is None else {"view": view}
             taught = self.teacher(given, self.batch_pixels, image_id=image_id, **where, **asked)
-        seen, maps = None, None
-        if pixel_values is None:
-            maps = given
-        else:
-            seen = convert_pixels(given, self.batch_pixels, self.pixels)
+        seen = None if pixel_values is None else convert_pixels(given, self.batch_pixels, self.pixels)
+        maps = given if pixel_values is None else None
         answered = getattr(taught, "answered", None)  # of every cell
         answered = getattr(self.teacher, "answered", None) if answered is None else answered
         more: Any = {"unlabelled": unlabelled, "image_id": image_id, "feature_map": maps}

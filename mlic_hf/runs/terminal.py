@@ -117,7 +117,7 @@ class StageReport(TrainerCallback):
     def _head(self) -> list[str]:
         """The names of the columns, a word a line, down to the numbers."""
         lines = max(len(words(name)) for name in self._widths)
-        stacked = {name: ["", *[""] * (lines - len(words(name))), *words(name)][-lines:] for name in self._widths}
+        stacked = {name: [""] * (lines - len(words(name))) + words(name) for name in self._widths}
         rows = (" ".join(stacked[name][line].rjust(w) for name, w in self._widths.items()) for line in range(lines))
         return [row.rstrip() for row in rows]
 
