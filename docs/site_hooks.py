@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,16 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
         return re.sub(r"\]\(docs/", "](", markdown)
     names = "|".join(map(re.escape, BESIDE))
     return re.sub(rf"\]\((\.\./)*({names})", lambda m: "](" + "../" * page.file.src_uri.count("/") + m[2], markdown)
+
+
+def on_page_content(html: str, page: Any, **kwargs: Any) -> str:
+    """Warn of a list that became running text: here it needs an empty line before it, on GitHub it does not."""
+    shown = re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL)
+    for item in re.findall(r"^[-*] .{1,60}", shown, flags=re.MULTILINE):
+        logging.getLogger("mkdocs.hooks").warning(
+            "%s: %r is shown within a paragraph; put an empty line before the list.", page.file.src_uri, item
+        )
+    return html
 
 
 def notebook_page(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]:
