@@ -46,8 +46,11 @@ distill: $(RUN) ## train a teacher and a distilled student on the embedded data 
 # Small tensors: two threads that wait for each other cost more than they bring, a great deal more on a busy machine.
 test test-slow test-floor: export OMP_NUM_THREADS := 1
 
+# Two processes, each with whole files: what a file prepares for its tests is prepared once.
+IN_TWO := -n 2 --dist loadfile
+
 test: $(DEV) ## run the tests (under ten minutes on two cores)
-	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q $(IN_TWO)
 
 test-slow: $(DEV) ## run the wide grids and the full-size models
 	$(PYTHON) -m pytest -q -m slow
@@ -61,7 +64,7 @@ $(FLOOR)/.installed: pyproject.toml
 
 test-floor: $(FLOOR)/.installed ## run the tests with the lowest versions that are declared
 	$(FLOOR)/bin/python --version; cat $(FLOOR)/lowest.txt
-	$(FLOOR)/bin/python -m pytest -q
+	$(FLOOR)/bin/python -m pytest -q $(IN_TWO)
 
 # gradio wants an older Pillow than the one that everything else is tested with
 $(DEMO)/.installed: pyproject.toml constraints.txt
