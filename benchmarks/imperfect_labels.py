@@ -121,6 +121,8 @@ def grid(study: str, parts: dict[str, Part]) -> dict[str, list[dict[str, Any]]]:
     asl = [{"loss": "asl", "gamma_neg": g, "clip": c} for g in (1.0, 2.0, 4.0) for c in (0.0, 0.05)]
     if study == "calibration":
         return {"bce": [{"loss": "bce"}], "asl": [{"loss": "asl"}]}
+    if study == "gammas":
+        return {"bce": [{"loss": "bce"}], **{f"gamma_neg {a['gamma_neg']:g}, clip {a['clip']:g}": [a] for a in asl}}
     if study == "db_parts":  # one change at a time; beta 0 makes every weight the same
         plain = {"beta": [0.0], "kappa": [0.0], "neg_scale": [1.0], "gamma": [0.0]}
         return {
@@ -254,7 +256,7 @@ def run(study: str, parts: dict[str, Part], names: list[str], backbone: str, out
 def main() -> None:
     parser = asking(__doc__)
     parser.add_argument(
-        "--study", choices=("one_positive", "dropped", "rare", "db_parts", "calibration"), required=True
+        "--study", choices=("one_positive", "dropped", "rare", "gammas", "db_parts", "calibration"), required=True
     )
     told = parser.parse_args()
     cache = told.output_dir / f"{told.backbone}_{told.image_size}"
@@ -267,7 +269,7 @@ def main() -> None:
     share = (kept > 0).sum() / (parts["train"].labels > 0).sum()
     about = f"{told.data_dir.name}, {told.study}: {sizes} images, {len(names)} labels"
     about += f", {100 * share:.1f} % of the training positives."
-    if told.study in ("rare", "db_parts"):
+    if told.study in ("rare", "gammas", "db_parts"):
         table = rare_table(logits, targets, (parts["train"].labels > 0).sum(dim=0).numpy())
     elif told.study == "calibration":
         table = calibration_table(logits, of_validation, targets, validation, out / "reliability.png")

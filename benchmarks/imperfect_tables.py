@@ -50,18 +50,18 @@ def missing_table(logits: Logits, targets: np.ndarray) -> str:
 def rare_table(logits: Logits, targets: np.ndarray, counts: np.ndarray) -> str:
     """mAP over all labels and over head, middle and tail, by the training images a label has."""
     present = (targets > 0).any(axis=0)
-    members = {"all": present} | {
-        name: present & (counts >= low) & (counts < high) for name, (low, high) in GROUPS.items()
-    }
-    title = " | ".join(f"{name} ({of.sum()})" for name, of in members.items())
-    lines = [f"| loss | {title} | gain, all | gain, tail |", "|---|" + "---|" * (len(members) + 2)]
+    groups = {name: present & (counts >= low) & (counts < high) for name, (low, high) in GROUPS.items()}
+    members = {"all": present} | {name: of for name, of in groups.items() if of.any()}
+    gains = [name for name in ("all", "tail") if name in members]
+    title = [*(f"{name} ({of.sum()})" for name, of in members.items()), *(f"gain, {name}" for name in gains)]
+    lines = [f"| loss | {' | '.join(title)} |", "|---|" + "---|" * len(title)]
     for name, runs in logits.items():
         scores = [mean_score([run[:, of] for run in runs], targets[:, of]) for of in members.values()]
         told = [
             ""
             if name == "bce"
             else gain(*([run[:, of] for run in some] for some in (runs, logits["bce"])), targets[:, of])
-            for of in (members["all"], members["tail"])
+            for of in (members[group] for group in gains)
         ]
         lines.append(f"| {name} | " + " | ".join([*(f"{score:.1f}" for score in scores), *told]) + " |")
     return "\n".join(lines)
