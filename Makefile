@@ -49,7 +49,7 @@ test test-slow test-floor: export OMP_NUM_THREADS := 1
 # Two processes, each with whole files: what a file prepares for its tests is prepared once.
 IN_TWO := -n 2 --dist loadfile
 
-test: $(DEV) ## run the tests (under ten minutes on two cores)
+test: $(DEV) ## run the tests (about ten minutes on two cores)
 	$(PYTHON) -m pytest -q $(IN_TWO)
 
 test-slow: $(DEV) ## run the wide grids and the full-size models

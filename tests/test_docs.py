@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import logging
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -74,3 +76,16 @@ def test_the_version_is_the_same_everywhere() -> None:
     }
     assert len({match[1] for match in found.values() if match}) == 1, found
     assert None not in found.values()
+
+
+def test_a_list_that_became_running_text_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    spec = importlib.util.spec_from_file_location("site_hooks", ROOT / "docs" / "site_hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
+    html = "<p>It says:\n- one\n* two</p>\n<ul>\n<li>three</li>\n</ul>\n<pre><code>\n- four\n</code></pre>"
+    with caplog.at_level(logging.WARNING, logger="mkdocs.hooks"):
+        assert hooks.on_page_content(html, page) == html
+    assert [record.args for record in caplog.records] == [("a.md", "- one"), ("a.md", "* two</p>")]

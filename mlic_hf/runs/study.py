@@ -93,7 +93,7 @@ def jobs_of(study: Study, settings: Settings) -> tuple[list[Job], dict[str, dict
     runs: dict[str, dict[int, Job]] = {}
     for name, changes in study.everyone().items():
         reads = teacher_settings(str(changes.get("method", settings.run.method)))
-        shared: dict[str, Any] = {name: None for name in TEACHER_SETTINGS if name not in reads}
+        shared: dict[str, Any] = {setting: None for setting in TEACHER_SETTINGS if setting not in reads}
         shared |= {"teacher": taught_by} if "teacher" in reads else {}
         shared |= {"student_alone": False, "test_split": None}
         runs[name] = {}

@@ -145,7 +145,7 @@ def own_positions(model: MultiLabelModel, part: Sequence[str], labels: Sequence[
 
 
 def same_backbone(teachers: Sequence[ModelTeacher]) -> bool:
-    """Whether all backbones hold the same weights, as those of heads on one frozen backbone do."""
+    """Whether all backbones hold the same weights, as those of heads on one frozen backbone do, and hold any."""
     first, *others = [
         {name: value for name, value in teacher.model.state_dict().items() if name.startswith("backbone.")}
         for teacher in teachers

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
 from mlic_hf.methods.psd.config import PSDConfig
 from mlic_hf.methods.psd.method import psd_objectives
-from mlic_hf.methods.psd.part_teachers import PartTeachers
+from mlic_hf.methods.psd.part_teachers import PartTeachers, same_backbone
 from mlic_hf.methods.psd.partition import Partition
 from mlic_hf.methods.teachers import ModelTeacher
 from tests.methods.tiny import NAMES, tiny_batch, tiny_linear
@@ -95,3 +98,12 @@ def test_weights_of_one_and_two_partitions() -> None:
 def test_wrong_settings_are_refused(changes: dict) -> None:
     with pytest.raises(ValueError, match="psd"):
         PSDConfig(**changes)
+
+
+def test_models_without_a_backbone_share_none() -> None:
+    bare: Any = [SimpleNamespace(model=torch.nn.Linear(2, 1)) for _ in range(2)]
+    assert not same_backbone(bare)
+    alike: Any = [SimpleNamespace(model=torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 1)})) for _ in range(2)]
+    assert not same_backbone(alike)
+    alike[1].model.load_state_dict(alike[0].model.state_dict())
+    assert same_backbone(alike)
