@@ -71,7 +71,7 @@ def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def shown(cell: Any) -> tuple[int, bool]:
-    """How many pictures a cell drew, and whether it printed; its numbers and what libraries say on the side may differ."""
+    """How many pictures a cell drew, and whether it printed; numbers and what libraries say aside may differ."""
     given = cell.get("outputs", [])
     drawn = sum("image/jpeg" in output.get("data", {}) for output in given)
     return drawn, any(output.get("name") == "stdout" for output in given)
