@@ -16,6 +16,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from mlic_hf.cli.values import switch
+
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -36,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max_gb", type=float, help="the most it may take; embeddings are dropped before logits")
     parser.add_argument("--answers", help="keep a tagger's answers instead: a .parquet or .csv table (docs)")
     parser.add_argument("--answers_are", default="logits", help="logits or probabilities (default: logits)")
-    parser.add_argument("--dry_run", metavar="true", help="tell the size and write nothing")
+    parser.add_argument("--dry_run", type=switch, metavar="true", help="tell the size and write nothing")
     return parser
 
 
@@ -58,6 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dtype=given.dtype,
         top_k=given.top_k,
         max_gb=given.max_gb,
-        dry_run=str(given.dry_run).lower() in ("true", "1", "yes"),
+        dry_run=bool(given.dry_run),
     )
     make_cache(settings, wish)

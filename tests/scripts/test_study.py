@@ -88,8 +88,10 @@ def test_a_study_trains_what_is_missing_and_tells_the_gains(
     at_test = json.loads((output / "study_test.json").read_text())
     assert list(at_test["logits"]["mAP"]) == ["0"]
     assert at_test["logits"]["mAP"]["0"] == told["logits"]["mAP"]["0"]  # this test split is the validation split
-    main(command)
+    (output / "study_test.json").unlink()
+    main([*command, "--only_tell", "false", "--test", "false"])
     assert trained == ["logits seed 1"]
+    assert not (output / "study_test.json").exists()
 
     other = write(tmp_path, STUDY.replace("class_aware: 0", "class_aware: 1"))
     with pytest.raises(ValueError, match=r"holds a run with other settings \(l2d.weight_class_aware;"):
@@ -108,6 +110,14 @@ def test_a_study_trains_what_is_missing_and_tells_the_gains(
 def test_a_wrong_file_is_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         studies.read_study(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("flag", ["--test", "--only_tell"])
+def test_a_switch_is_true_or_false(tmp_path: Path, flag: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([write(tmp_path), flag, "maybe"])
+    assert left.value.code == 2
+    assert f"argument {flag}: 'maybe'; true or false was expected" in capsys.readouterr().err
 
 
 def test_telling_of_nothing_is_refused(folder: Path, tmp_path: Path) -> None:
