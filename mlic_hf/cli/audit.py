@@ -17,7 +17,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlic_hf.cli.values import positive, switch
+from transformers.hf_argparser import string_to_bool
+
+from mlic_hf.cli.numbers import positive
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -29,8 +31,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", help="a saved model that has not seen the split; no folds then")
     parser.add_argument("--split", help="what is audited (default: the training split)")
-    heads = "heads on a frozen backbone instead of whole trainings"
-    parser.add_argument("--frozen", type=switch, metavar="true", help=heads)
+    parser.add_argument(
+        "--frozen",
+        type=string_to_bool,
+        metavar="true",
+        help="heads on a frozen backbone instead of whole trainings",
+    )
     parser.add_argument("--folds", type=positive, default=5, help="parts the images are cut in (default: 5)")
     parser.add_argument("--jobs", type=int, default=0, help="folds at once (default: one a GPU or core)")
     parser.add_argument("--most", type=positive, default=1000, help="cells of the table (default: 1000)")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mlic_hf.cli.values import switch
+from transformers.hf_argparser import string_to_bool
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max_gb", type=float, help="the most it may take; embeddings are dropped before logits")
     parser.add_argument("--answers", help="keep a tagger's answers instead: a .parquet or .csv table (docs)")
     parser.add_argument("--answers_are", default="logits", help="logits or probabilities (default: logits)")
-    parser.add_argument("--dry_run", type=switch, metavar="true", help="tell the size and write nothing")
+    parser.add_argument("--dry_run", type=string_to_bool, metavar="true", help="tell the size and write nothing")
     return parser
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
 
 import torch
+from transformers.hf_argparser import string_to_bool
 
 from dataset_builders.os_reason import os_reason
 
@@ -24,7 +26,7 @@ def explained(main: Callable[[], None]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        if "--traceback" in sys.argv:
+        if _traceback_wanted():
             raise
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None
@@ -32,10 +34,17 @@ def explained(main: Callable[[], None]) -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (what is flushed at the exit goes there)
         raise SystemExit(141) from None
     except EXPLAINED as error:
-        if "--traceback" in sys.argv:
+        if _traceback_wanted():
             raise
         print(f"error: {_sentence(error)}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _traceback_wanted() -> bool:
+    """What the command line says, whichever command's it is: one may fail before its own parser has read it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--traceback", type=string_to_bool, nargs="?", const=True)
+    return bool(parser.parse_known_args()[0].traceback)
 
 
 def _sentence(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlic_hf.cli.values import finite, positive
+from mlic_hf.cli.numbers import finite, positive
 
 
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

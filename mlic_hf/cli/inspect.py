@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlic_hf.cli.values import positive
+from mlic_hf.cli.numbers import positive
 
 
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlic_hf.cli.values import finite, positive
+from mlic_hf.cli.numbers import finite, positive
 
 
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from mlic_hf.cli.values import switch
+from transformers.hf_argparser import string_to_bool
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -29,10 +29,18 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("study", help="the study's YAML file")
     parser.add_argument("--jobs", type=int, default=0, help="runs at once (default: one a GPU, or one a core without)")
-    tells = "train nothing: tell what the runs that are there gain"
-    parser.add_argument("--only_tell", type=switch, metavar="true", help=tells)
-    tests = "score the test split too; choose on validation before"
-    parser.add_argument("--test", type=switch, metavar="true", help=tests)
+    parser.add_argument(
+        "--only_tell",
+        type=string_to_bool,
+        metavar="true",
+        help="train nothing, tell what the runs that are there gain",
+    )
+    parser.add_argument(
+        "--test",
+        type=string_to_bool,
+        metavar="true",
+        help="score the test split too; choose on validation before",
+    )
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (default: 1000)")
     return parser
 

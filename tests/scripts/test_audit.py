@@ -77,7 +77,7 @@ def test_frozen_heads_find_what_was_turned_and_the_decisions_are_read_back(
 def test_a_model_is_asked_about_a_split_it_has_not_seen(folder: Path, distilled: tuple, tmp_path: Path) -> None:
     student = Path(distilled[1]["student"]["folder"])
     flags = ["--model", str(student), "--dataset", str(folder), "--split", "validation", "--use_cpu", "true"]
-    audit.main([*flags, "--output_dir", str(tmp_path), "--most", "1000"])
+    audit.main([*flags, "--frozen", "false", "--output_dir", str(tmp_path), "--most", "1000"])
     ranked = cells(tmp_path)
     assert len(ranked) == 12 * 5
     doubts = [1 - float(row["score"]) if row["listed"] == "1" else float(row["score"]) for row in ranked]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
+from mlic_hf.cli.errors import explained
 from mlic_hf.cli.parsing import parse
 from mlic_hf.hub import write_card
 from mlic_hf.runs import jobs
@@ -190,6 +191,22 @@ def test_a_teacher_that_nobody_asks_is_refused(
 def test_a_teacher_that_is_none_is_refused(folder: Path, tmp_path: Path, teacher: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         start("l2d", folder, tmp_path / "run", *DECODER, "--teacher", str(tmp_path) if teacher == "." else teacher)
+
+
+@pytest.mark.parametrize(
+    ("flags", "whole"),
+    [([], False), (["--traceback", "false"], False), (["--traceback", "true"], True), (["--traceback=true"], True)],
+)
+def test_the_traceback_is_shown_where_it_is_wanted(
+    flags: list[str], whole: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def mistake() -> None:
+        raise ValueError("no such label")
+
+    monkeypatch.setattr(sys, "argv", ["mlic", "train", "--dataset", "photos", *flags])
+    with pytest.raises(ValueError if whole else SystemExit):
+        explained(mistake)
+    assert capsys.readouterr().err == ("" if whole else "error: no such label\n")
 
 
 def test_a_mistake_is_one_line_and_no_traceback(tmp_path: Path) -> None:

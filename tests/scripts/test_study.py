@@ -117,7 +117,8 @@ def test_a_switch_is_true_or_false(tmp_path: Path, flag: str, capsys: pytest.Cap
     with pytest.raises(SystemExit) as left:
         main([write(tmp_path), flag, "maybe"])
     assert left.value.code == 2
-    assert f"argument {flag}: 'maybe'; true or false was expected" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"argument {flag}: Truthy value expected: got maybe" in told
 
 
 def test_telling_of_nothing_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Kinds of values on the command line, refused in a sentence where they make no sense."""
+"""Kinds of numbers on the command line, refused in a sentence where they make no sense."""
 
 from __future__ import annotations
 
@@ -26,10 +26,3 @@ def finite(text: str) -> float:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text!r}; a number was expected")
     return number
-
-
-def switch(text: str) -> bool:
-    """true or false, as transformers' own flags are written."""
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r}; true or false was expected")
-    return text.lower() == "true"
