@@ -93,14 +93,16 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
 
     Raises:
         FileNotFoundError: if the checkpoint to resume from is not there.
-        ValueError: if the folder holds a run with other settings.
+        ValueError: if the folder holds a run with other settings, finished or with checkpoints.
     """
     folder = Path(settings.training.output_dir)
     if resume is not None and not Path(resume).is_dir():
         raise FileNotFoundError(f"resume is {resume}, but there is no such folder.")
     told = folder / RUN
-    if told.is_file():
-        before = json.loads(told.read_text(encoding="utf-8"))
+    before = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else None
+    checkpoints = find_checkpoints(folder)
+    # A run that died before its first checkpoint has left nothing that another could spoil.
+    if before is not None and (before["finished"] or checkpoints):
         # A setting that was left at its default is the same as one that was given with that value.
         was, now = with_defaults(publishable(before["settings"], folder)), with_defaults(identity(settings))
         differing = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
@@ -119,11 +121,6 @@ def starting_point(settings: Settings, resume: str | None) -> tuple[dict[str, An
                 f"{folder} holds a run that {before['processes']} processes began, and this is {processes}: its steps "
                 "would be other steps. Start as many again, or start anew with overwrite: true."
             )
-    aside = set_aside_unfinished(folder) if PartialState().is_main_process else None
-    if aside is not None:
-        logger.warning("A checkpoint was only half written when the last run ended; it now lies in %s.", aside)
-    PartialState().wait_for_everyone()
-    checkpoints = find_checkpoints(folder)
     return None, resume or (str(checkpoints[-1]) if checkpoints else None)
 
 
@@ -177,6 +174,7 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
             shutil.rmtree(folder, ignore_errors=True)
     PartialState().wait_for_everyone()
     finished, resume = starting_point(settings, run.resume)
+    PartialState().wait_for_everyone()  # all have read before the first one writes
     if finished is not None:
         return finished | {"folder": str(folder)}
     told = {
@@ -197,6 +195,8 @@ def fit(settings: Settings, data: Data, teacher: Any = None) -> dict[str, Any]:
     begun = time.monotonic()
     with sole_writer(folder) if main_process else nullcontext():
         if main_process:
+            if aside := set_aside_unfinished(folder):
+                logger.warning("A checkpoint was only half written when the last run ended; it now lies in %s.", aside)
             write_run(folder, told)
         set_seed(args.seed)
         disable_progress_bar()  # of saving weights; that of the steps stays

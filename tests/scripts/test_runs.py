@@ -16,6 +16,7 @@ from mlic_hf.cli.parsing import parse
 from mlic_hf.hub import write_card
 from mlic_hf.runs import jobs
 from mlic_hf.runs.fit import sole_writer
+from mlic_hf.training.checkpoint import UNFINISHED
 from tests.scripts.folder import DECODER, start
 
 ROOT = Path(__file__).parents[2]
@@ -47,14 +48,27 @@ def test_other_settings_in_the_same_folder_are_refused(distilled: tuple, folder:
         start("l2d", folder, output, *DECODER, "--learning_rate", "0.5")
 
 
+def test_a_run_that_died_before_its_first_step_leaves_its_folder_to_other_settings(
+    folder: Path, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "missing.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"missing\.safetensors"):
+        start("supervised", folder, tmp_path, "--pretrained", missing)
+    assert json.loads((tmp_path / "run.json").read_text())["finished"] is False
+    assert start("supervised", folder, tmp_path)["student"]["finished"] is True
+
+
 @pytest.mark.parametrize("overwrite", ["false", "true"])
 def test_a_folder_that_another_run_writes_into_is_refused(folder: Path, tmp_path: Path, overwrite: str) -> None:
+    (tmp_path / UNFINISHED).mkdir()
+    (tmp_path / UNFINISHED / "weights").touch()
     with (
         sole_writer(tmp_path),
         pytest.raises(ValueError, match="Another run is writing into"),
     ):
         start("supervised", folder, tmp_path, "--overwrite", overwrite)
     assert not (tmp_path / "run.json").exists()
+    assert (tmp_path / UNFINISHED / "weights").exists()  # the checkpoint that the other run is writing
 
 
 def test_the_student_loads_without_a_flag_and_answers_a_pipeline(distilled: tuple, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,8 @@ def test_the_script_takes_a_killed_run_up_and_reads_a_finished_one(tmp_path: Pat
     assert code == 0
     # with another number of processes its steps would be others
     others = tmp_path / "others"
-    others.mkdir()
+    shutil.copytree(whole, others)
+    assert find_checkpoints(others)
     (others / "run.json").write_text(json.dumps(expected | {"finished": False, "processes": 2}))
     settings = parse("", "supervised", [*SCRIPT, "--output_dir", str(others)])
     with pytest.raises(ValueError, match=r"a run that 2 processes began, and this is 1: .* overwrite: true"):
