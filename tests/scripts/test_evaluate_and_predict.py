@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from benchmarks import agreement
 from mlic_hf.cli import evaluate, predict
 from mlic_hf.data import LabelSpace
 from mlic_hf.export import checkpoint_scores
@@ -338,3 +339,24 @@ class TestModelFolders:
         model = self.broken_copy(distilled, tmp_path / "model", change)
         with pytest.raises(ValueError, match=rf"The model .* is not whole: .*{message}"):
             predict.main([str(folder / "validation"), "--model", model])
+
+
+def test_agreement_tells_how_far_a_student_is_from_its_teacher(
+    distilled: tuple, folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    output, outcome = distilled
+    students = [str(output / name) for name in ("teacher", "student")]
+    flags = ["--dataset", str(folder), "--output_dir", str(output), "--splits", "validation"]
+    agreement.main(["--teacher", students[0], "--students", *students, *flags])
+    lines = capsys.readouterr().out.splitlines()
+    known = {name: 100 * outcome[name]["metrics"]["eval_mAP"] for name in ("teacher", "student")}
+    assert lines[0] == f"validation: teacher {known['teacher']:.2f} mAP"
+    assert lines[1] == f"validation: {students[0]} {known['teacher']:.2f} mAP, MLD 0"
+    assert lines[2].startswith(f"validation: {students[1]} {known['student']:.2f} mAP, MLD ")
+    assert float(lines[2].split()[-1]) > 0
+
+
+def test_agreement_is_the_mean_over_images_of_the_sum_over_labels() -> None:
+    teacher, student = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[0.25, 0.25], [0.5, 0.25]])
+    one = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
+    assert agreement.divergence(student, teacher) == pytest.approx(1.5 * one, rel=1e-6)
