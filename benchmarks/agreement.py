@@ -5,7 +5,8 @@ python -m benchmarks.agreement --teacher runs/teacher --students runs/taught_l2d
 
 Further flags are settings of the runs. All see an image as in use, each model at its own size. Told are mAP against
 the labels and MLD an image (the binary KL of teacher and student, summed over the labels), so the loss itself on
-photographs of which the student was told the teacher's answers and on others.
+photographs of which the student was told the teacher's answers and on others. With `--sizes 64` the teacher also
+answers for pictures of 64 px, enlarged to its own size: what it knows from the pixels that a student has.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from mlic_hf.cli.parsing import parse
 from mlic_hf.losses import multi_label_logit_distillation
@@ -27,11 +31,29 @@ from mlic_hf.runs.scoring import score_images
 from mlic_hf.runs.settings import Settings
 
 
-def answers(folder: str, settings: Settings, data: Data, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """(N, C) probabilities of a saved model and (N, C) targets."""
+class Enlarging(nn.Module):
+    """A model that enlarges its pictures to its own size."""
+
+    def __init__(self, model: nn.Module, size: int) -> None:
+        super().__init__()
+        self.model, self.size, self.device = model, size, model.device
+
+    def forward(self, pixels: torch.Tensor) -> object:
+        if pixels.shape[-1] != self.size:
+            pixels = F.interpolate(pixels, (self.size, self.size), mode="bilinear", align_corners=False)
+        return self.model(pixels)
+
+
+def answers(
+    folder: str, settings: Settings, data: Data, split: str, size: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, C) probabilities of a saved model, for pictures of `size` (None for its own), and (N, C) targets."""
     model = load_saved(folder, "model").eval()
-    images = evaluation_set(settings.run, data, PixelSpec.of_model(model), split, "splits")
-    scores, targets, _ = score_images(model, images, settings.training.per_device_eval_batch_size)
+    pixels = PixelSpec.of_model(model)
+    shown = pixels if size is None else replace(pixels, image_size=size)
+    images = evaluation_set(settings.run, data, shown, split, "splits")
+    batch = settings.training.per_device_eval_batch_size
+    scores, targets, _ = score_images(Enlarging(model, pixels.image_size), images, batch)
     return scores, targets
 
 
@@ -46,16 +68,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--teacher", required=True, help="folder of the saved teacher")
     parser.add_argument("--students", nargs="+", required=True, help="folders of saved students")
     parser.add_argument("--splits", nargs="+", default=["train", "validation"], help="where they are compared")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[], help="pixels that the teacher is shown as well")
     given, flags = parser.parse_known_args(argv)
     settings = parse("", "supervised", flags)
     data = load_data(settings.run)
     for split in given.splits:
         asked, targets = answers(given.teacher, settings, data, split)
         sys.stdout.write(f"{split}: teacher {100 * mean_average_precision(asked, targets)[0]:.2f} mAP\n")
-        for folder in given.students:
-            scores, _ = answers(folder, settings, data, split)
+        others = [(f"teacher shown {size} px", given.teacher, size) for size in given.sizes]
+        for name, folder, size in [*others, *((folder, folder, None) for folder in given.students)]:
+            scores, _ = answers(folder, settings, data, split, size)
             known = 100 * mean_average_precision(scores, targets)[0]
-            sys.stdout.write(f"{split}: {folder} {known:.2f} mAP, MLD {divergence(scores, asked):.3g}\n")
+            sys.stdout.write(f"{split}: {name} {known:.2f} mAP, MLD {divergence(scores, asked):.3g}\n")
 
 
 if __name__ == "__main__":

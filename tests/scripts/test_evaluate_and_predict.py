@@ -346,14 +346,16 @@ def test_agreement_tells_how_far_a_student_is_from_its_teacher(
 ) -> None:
     output, outcome = distilled
     students = [str(output / name) for name in ("teacher", "student")]
-    flags = ["--dataset", str(folder), "--output_dir", str(output), "--splits", "validation"]
+    flags = ["--dataset", str(folder), "--output_dir", str(output), "--splits", "validation", "--sizes", "16", "32"]
     agreement.main(["--teacher", students[0], "--students", *students, *flags])
     lines = capsys.readouterr().out.splitlines()
     known = {name: 100 * outcome[name]["metrics"]["eval_mAP"] for name in ("teacher", "student")}
     assert lines[0] == f"validation: teacher {known['teacher']:.2f} mAP"
-    assert lines[1] == f"validation: {students[0]} {known['teacher']:.2f} mAP, MLD 0"
-    assert lines[2].startswith(f"validation: {students[1]} {known['student']:.2f} mAP, MLD ")
-    assert float(lines[2].split()[-1]) > 0
+    assert lines[1].startswith("validation: teacher shown 16 px ")
+    assert lines[2] == f"validation: teacher shown 32 px {known['teacher']:.2f} mAP, MLD 0"  # its own size
+    assert lines[3] == f"validation: {students[0]} {known['teacher']:.2f} mAP, MLD 0"
+    assert lines[4].startswith(f"validation: {students[1]} {known['student']:.2f} mAP, MLD ")
+    assert all(float(lines[line].split()[-1]) > 0 for line in (1, 4))
 
 
 def test_agreement_is_the_mean_over_images_of_the_sum_over_labels() -> None:
